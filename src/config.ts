@@ -2,6 +2,9 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { type ApiKey, parseApiKeys } from './access/api-key.js';
 
+/** Under this token the settings are injected. */
+export const CONFIG = Symbol('CONFIG');
+
 /** What the whole service is told from outside. */
 export interface Config {
   /** Absent in local mode: the service then brings its own PostgreSQL. */

@@ -1,0 +1,50 @@
+import {
+  applyDecorators,
+  type CanActivate,
+  createParamDecorator,
+  type ExecutionContext,
+  Inject,
+  Injectable,
+  SetMetadata,
+  UseGuards,
+} from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
+import { ApiBearerAuth } from '@nestjs/swagger';
+import type { Request } from 'express';
+import { CONFIG, type Config } from '../config.js';
+import { Problem } from '../http/problem.js';
+import { type ApiKey, findBySecret, type Scope } from './api-key.js';
+
+const SCOPE = 'scope';
+const keys = new WeakMap<Request, ApiKey>();
+
+/** Lets a request in whose `Authorization: Bearer <secret>` belongs to an API key with the scope asked for. */
+@Injectable()
+export class ApiKeyGuard implements CanActivate {
+  constructor(
+    @Inject(CONFIG) private readonly config: Config,
+    private readonly reflector: Reflector,
+  ) {}
+
+  /** @throws Problem `unauthorized` or `insufficient_scope` */
+  canActivate(context: ExecutionContext): true {
+    const request = context.switchToHttp().getRequest<Request>();
+    const scope = this.reflector.getAllAndOverride<Scope>(SCOPE, [context.getHandler(), context.getClass()]);
+    const secret = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '')?.[1];
+    const key = secret === undefined ? undefined : findBySecret(this.config.apiKeys, secret);
+    if (!key) throw new Problem('unauthorized', 'Send an API key as "Authorization: Bearer <key>".');
+    if (!key.scopes.has(scope)) throw new Problem('insufficient_scope', `The API key lacks the scope "${scope}".`);
+    keys.set(request, key);
+    return true;
+  }
+}
+
+/** Opens a controller to API keys with this scope, and says so in the OpenAPI document. */
+export function NeedsScope(scope: Scope): ClassDecorator & MethodDecorator {
+  return applyDecorators(SetMetadata(SCOPE, scope), UseGuards(ApiKeyGuard), ApiBearerAuth('apiKey'));
+}
+
+/** Whether the request's key may see whole phone numbers and raw bodies. */
+export const Reveals = createParamDecorator((_: unknown, context: ExecutionContext): boolean => {
+  return keys.get(context.switchToHttp().getRequest<Request>())?.scopes.has('reveal') ?? false;
+});

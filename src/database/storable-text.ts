@@ -1,0 +1,38 @@
+import { ValidateBy, type ValidationOptions } from 'class-validator';
+
+/** True if PostgreSQL can hold the text as it is: its UTF-8 has no NUL and no half of a surrogate pair. */
+export function isStorableText(text: string): boolean {
+  return !text.includes('\0') && text.isWellFormed();
+}
+
+/** A string that PostgreSQL can hold. What is no string is left to other rules. */
+export function IsStorableText(options?: ValidationOptions): PropertyDecorator {
+  return ValidateBy(
+    {
+      name: 'isStorableText',
+      validator: {
+        validate: (value: unknown) => typeof value !== 'string' || isStorableText(value),
+        defaultMessage: () => 'must have no NUL character and no unpaired surrogate',
+      },
+    },
+    options,
+  );
+}
+
+/**
+ * A string of at most so many bytes in UTF-8. What is no string is left to other rules.
+ *
+ * Ids need a limit because they enter indexes, and PostgreSQL refuses an entry of more than about 2,700 bytes.
+ */
+export function MaxBytes(limit: number, options?: ValidationOptions): PropertyDecorator {
+  return ValidateBy(
+    {
+      name: 'maxBytes',
+      validator: {
+        validate: (value: unknown) => typeof value !== 'string' || Buffer.byteLength(value) <= limit,
+        defaultMessage: () => `must have at most ${limit} bytes in UTF-8`,
+      },
+    },
+    options,
+  );
+}

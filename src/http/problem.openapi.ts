@@ -1,0 +1,99 @@
+import { applyDecorators } from '@nestjs/common';
+import { ApiExtraModels, ApiProperty, ApiPropertyOptional, ApiResponse, getSchemaPath } from '@nestjs/swagger';
+import { type FieldError, type ProblemCode, PROBLEMS } from './problem.js';
+
+class FieldErrorSchema implements FieldError {
+  @ApiProperty({
+    description: 'Where: the name of a parameter or field; empty for the whole.',
+    example: 'rows[1].node_type',
+  })
+  path: string;
+
+  @ApiProperty({ description: 'What is wrong there.', example: 'must be a string' })
+  message: string;
+}
+
+/** RFC 9457 problem details. */
+class ProblemSchema {
+  @ApiProperty({
+    description: 'Address of a page that explains the problem.',
+    example: '/docs/problems/invalid_fields',
+  })
+  type: string;
+
+  @ApiProperty({ example: 'Invalid notification' })
+  title: string;
+
+  @ApiProperty({ description: 'The HTTP status.', example: 400 })
+  status: number;
+
+  @ApiProperty({
+    description: 'What is wrong with this request.',
+    example: 'The notification is not valid: see errors.',
+  })
+  detail: string;
+
+  @ApiProperty({
+    description: 'The kind of problem, for programs.',
+    enum: Object.keys(PROBLEMS),
+    example: 'invalid_fields',
+  })
+  code: string;
+
+  @ApiProperty({
+    description: 'The X-Request-Id of the answer.',
+    format: 'uuid',
+    example: '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55',
+  })
+  request_id: string;
+
+  @ApiPropertyOptional({ type: [FieldErrorSchema], description: 'For bad input: each fault.' })
+  errors?: FieldErrorSchema[];
+}
+
+/** Documents the problems that an endpoint may answer with, one response for each status. */
+export function ApiProblems(...codes: ProblemCode[]): MethodDecorator & ClassDecorator {
+  const statuses = [...new Set(codes.map((code) => PROBLEMS[code][0]))];
+  return applyDecorators(
+    ApiExtraModels(ProblemSchema),
+    ...statuses.map((status) =>
+      describeStatus(
+        status,
+        codes.filter((code) => PROBLEMS[code][0] === status),
+      ),
+    ),
+  );
+}
+
+function describeStatus(status: number, codes: readonly ProblemCode[]): MethodDecorator & ClassDecorator {
+  return ApiResponse({
+    status,
+    description: codes.map((code) => `\`${code}\`: ${PROBLEMS[code][2]}`).join('\n\n'),
+    ...(status === 503 && {
+      headers: { 'Retry-After': { description: 'Seconds to wait.', schema: { type: 'integer' } } },
+    }),
+    content: {
+      'application/problem+json': {
+        schema: { $ref: getSchemaPath(ProblemSchema) },
+        examples: Object.fromEntries(codes.map((code) => [code, { value: exampleOf(code) }])),
+      },
+    },
+  });
+}
+
+function exampleOf(code: ProblemCode): Record<string, unknown> {
+  const [status, title, explanation] = PROBLEMS[code];
+  const hasErrors = code === 'invalid_request' || code === 'invalid_fields';
+  const path = code === 'invalid_request' ? 'limit' : 'rows[1].node_type';
+  const message =
+    code === 'invalid_request' ? 'must be a whole number from 1 to 1000' : 'is missing; it must be a string';
+  return {
+    type: `/docs/problems/${code}`,
+    title,
+    status,
+    detail: explanation,
+    code,
+    request_id: '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55',
+    ...(hasErrors && { errors: [{ path, message }] }),
+  };
+}

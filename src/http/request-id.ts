@@ -1,0 +1,17 @@
+import type { NextFunction, Request, Response } from 'express';
+import { v7 as uuidv7 } from 'uuid';
+
+const HEADER = 'X-Request-Id';
+
+/**
+ * Gives every request an id of its own, answered as `X-Request-Id`. It is a UUIDv7, so for an accepted notification it
+ * serves as the notification's id. An id that the client sends is not taken over: it would become a primary key.
+ */
+export function assignRequestId(_request: Request, response: Response, next: NextFunction): void {
+  response.setHeader(HEADER, uuidv7());
+  next();
+}
+
+export function requestIdOf(response: Response): string {
+  return response.getHeader(HEADER) as string;
+}

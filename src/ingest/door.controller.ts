@@ -1,0 +1,77 @@
+import { Controller, HttpCode, Inject, Logger, Param, Post, Req, Res } from '@nestjs/common';
+import type { Request, Response } from 'express';
+import { WebhookTokens } from '../access/webhook-tokens.js';
+import { CONFIG, type Config } from '../config.js';
+import { isUnstorable } from '../database/errors.js';
+import { Problem } from '../http/problem.js';
+import { requestIdOf } from '../http/request-id.js';
+import { Metrics } from '../operations/metrics.js';
+import { isJsonByContentType, readBody } from './body.js';
+import { DescribeDoor } from './door.openapi.js';
+import { judge, type Kind, KINDS, type Notification, type Receipt } from './notification.js';
+import { Quarantine } from './quarantine.js';
+import { Refusal } from './refusal.js';
+import { Writer } from './writer.js';
+
+/** Where AI Rudder posts. A `200` means: committed. Every other answer means: not acknowledged. */
+@Controller('webhooks/airudder')
+export class DoorController {
+  readonly #logger = new Logger('Door');
+
+  constructor(
+    @Inject(CONFIG) private readonly config: Config,
+    private readonly tokens: WebhookTokens,
+    private readonly writer: Writer,
+    private readonly quarantine: Quarantine,
+    private readonly metrics: Metrics,
+  ) {}
+
+  @Post(':token/:kind')
+  @HttpCode(200)
+  @DescribeDoor()
+  async receive(
+    @Param('token') token: string,
+    @Param('kind') kind: string,
+    @Req() request: Request,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<Record<string, never>> {
+    try {
+      if (!this.tokens.include(token) || !isKind(kind)) throw new Problem('not_found', 'There is nothing here.');
+      this.metrics.countReceived();
+      await this.accept({ id: requestIdOf(response), receivedAt: new Date(), kind }, request);
+      return {};
+    } catch (error) {
+      this.metrics.countRefused(error instanceof Problem ? error.code : 'service_unavailable');
+      throw error;
+    }
+  }
+
+  private async accept(receipt: Receipt, request: Request): Promise<void> {
+    try {
+      const body = await readBody(request, this.config.bodyLimitBytes);
+      if (!isJsonByContentType(request)) {
+        throw new Refusal('unsupported_media_type', 'Content-Type must be application/json.', body);
+      }
+      await this.write(judge(receipt, body));
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      await this.quarantine.keep(receipt, error);
+      this.#logger.warn('notification refused', { request_id: receipt.id, kind: receipt.kind, reason: error.reason });
+      throw new Problem(error.reason, error.message, error.errors);
+    }
+  }
+
+  private async write(notification: Notification): Promise<void> {
+    try {
+      const verdicts = await this.writer.write([notification]);
+      for (const verdict of verdicts.values()) this.metrics.countAccepted(verdict);
+    } catch (error) {
+      if (!isUnstorable(error)) throw error;
+      throw new Refusal('unstorable', 'The database refused the content of this notification.', notification.body);
+    }
+  }
+}
+
+function isKind(kind: string): kind is Kind {
+  return KINDS.some((known) => known === kind);
+}

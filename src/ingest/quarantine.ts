@@ -1,0 +1,24 @@
+import { createHash } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { readIds, type Receipt } from './notification.js';
+import type { Refusal } from './refusal.js';
+import { QUARANTINE } from './statements.js';
+
+/** Keeps refused bodies as they came, so that nothing a sender was told to be wrong is lost. */
+@Injectable()
+export class Quarantine {
+  constructor(private readonly dataSource: DataSource) {}
+
+  /** @throws what PostgreSQL answered: then the body is not kept, and the sender must not be told that it was refused */
+  async keep(receipt: Receipt, refusal: Refusal): Promise<void> {
+    const { reason, body, errors, message } = refusal;
+    const { workflow_id, case_id, callee_number } = readIds(body);
+    const digest = createHash('sha256').update(body).digest();
+    const told = JSON.stringify(errors.length > 0 ? errors : [{ path: '', message }]);
+    await this.dataSource.query(QUARANTINE, [
+      ...[receipt.id, receipt.kind, reason, told, body, digest, receipt.receivedAt],
+      ...[workflow_id, case_id, callee_number],
+    ]);
+  }
+}

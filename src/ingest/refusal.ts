@@ -1,0 +1,23 @@
+import type { FieldError } from '../http/problem.js';
+
+/** Why a body was refused; stored with it, and the `code` of the answer. */
+export const REASONS = [
+  'not_json',
+  'invalid_fields',
+  'unsupported_media_type',
+  'undecodable_body',
+  'unstorable',
+] as const;
+export type Reason = (typeof REASONS)[number];
+
+/** A body that is no valid notification: it goes into quarantine, whole, and the sender is told why. */
+export class Refusal extends Error {
+  constructor(
+    readonly reason: Reason,
+    override readonly message: string,
+    readonly body: Buffer,
+    readonly errors: readonly FieldError[] = [],
+  ) {
+    super(message);
+  }
+}

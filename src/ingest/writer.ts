@@ -1,0 +1,139 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import type { CaseEntity, NodeTaskEntity, Verdict, WorkflowEntity } from '../database/entities.js';
+import { isRetryable } from '../database/errors.js';
+import { type Batch, comesOutOfOrder, type Delivered, fold, identityOf } from './fold.js';
+import type { Notification } from './notification.js';
+import { DELETE_CONTENTS, LOCK_CASES, MOVE_CONTENTS, READ_HISTORIES, WRITE_BATCH } from './statements.js';
+
+const MAX_ATTEMPTS = 10;
+
+/**
+ * Writes notifications with everything that follows from them in one transaction: the cases that exist are locked, the
+ * fold judges, the outcome is written. Two writers meet only on the same case.
+ */
+@Injectable()
+export class Writer {
+  constructor(private readonly dataSource: DataSource) {}
+
+  /**
+   * @returns the verdict on each notification, once it is committed
+   * @throws what PostgreSQL answered, with nothing written, unless the connection broke while the commit was under way
+   */
+  async write(notifications: readonly Notification[]): Promise<Map<Notification, Verdict>> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.dataSource.transaction('READ COMMITTED', async (manager) =>
+          writeOnce(manager, notifications),
+        );
+      } catch (error) {
+        if (!isRetryable(error) || attempt === MAX_ATTEMPTS) throw error;
+      }
+    }
+  }
+}
+
+async function writeOnce(
+  manager: EntityManager,
+  notifications: readonly Notification[],
+): Promise<Map<Notification, Verdict>> {
+  const stored = await lockCases(manager, notifications);
+  const histories = await readHistories(manager, notifications, stored);
+  const batch = fold(notifications, stored, histories);
+  await makeRoom(manager, batch);
+  await manager.query(WRITE_BATCH, parametersOf(batch));
+  return new Map(batch.notifications.map(({ notification, verdict }) => [notification, verdict]));
+}
+
+async function lockCases(manager: EntityManager, notifications: readonly Notification[]): Promise<CaseEntity[]> {
+  const asked = [...new Map(notifications.map(({ completion }) => [identityOf(completion), completion])).values()];
+  return manager.query<CaseEntity[]>(LOCK_CASES, columns(asked, ['workflow_id', 'case_id', 'callee_number']));
+}
+
+/** Deliveries that come in order need nothing but the case; only for the others the past is read. */
+async function readHistories(
+  manager: EntityManager,
+  notifications: readonly Notification[],
+  stored: readonly CaseEntity[],
+): Promise<Map<string, Delivered[]>> {
+  const byIdentity = new Map(stored.map((state) => [identityOf(state), state]));
+  const refs = notifications.flatMap((notification) => {
+    const state = byIdentity.get(identityOf(notification.completion));
+    return state && comesOutOfOrder(notification, state) ? [state.id] : [];
+  });
+  if (refs.length === 0) return new Map();
+  type Row = { case_ref: string; id: string; received_at: Date; content_digest: Buffer };
+  const rows = await manager.query<Row[]>(READ_HISTORIES, [refs]);
+  const histories = new Map<string, Delivered[]>(refs.map((ref) => [ref, []]));
+  for (const row of rows) {
+    histories.get(row.case_ref)?.push({ id: row.id, receivedAt: row.received_at, contentDigest: row.content_digest });
+  }
+  return histories;
+}
+
+async function makeRoom(manager: EntityManager, batch: Batch): Promise<void> {
+  const replaced = batch.contents
+    .map(({ state }) => state.id)
+    .filter((id) => batch.knownCases.some((known) => known.id === id));
+  if (replaced.length > 0) await manager.query(DELETE_CONTENTS, [replaced]);
+  if (batch.moved.length > 0) await manager.query(MOVE_CONTENTS, columns(batch.moved, ['id', 'completed_at']));
+}
+
+/** The columns of `WRITE_BATCH`, in its order. */
+function parametersOf({ notifications, newCases, knownCases, contents }: Batch): unknown[][] {
+  const workflows = new Map<string, WorkflowEntity>();
+  const nodeTasks = new Map<string, NodeTaskEntity>();
+  // Notifications stand in order of receipt: the last one that names something is the newest.
+  for (const { notification } of notifications) {
+    const { workflow_id, workflow_name, rows } = notification.completion;
+    const naming = { workflow_id, named_at: notification.receivedAt, named_by: notification.id };
+    workflows.set(workflow_id, { ...naming, workflow_name });
+    for (const row of rows) nodeTasks.set(JSON.stringify([workflow_id, row.nodetask_id]), { ...naming, ...row });
+  }
+  const caseNodeTasks = contents.flatMap(({ state, completion }) =>
+    completion.rows.map((row, position) => {
+      return { case_ref: state.id, position, workflow_id: state.workflow_id, completed_at: state.completed_at, ...row };
+    }),
+  );
+  const deliveries = notifications.map(({ notification, case_ref, verdict }) => {
+    const { id, kind, receivedAt, contentDigest, body, completion } = notification;
+    const { workflow_id } = completion;
+    return { id, kind, received_at: receivedAt, verdict, workflow_id, case_ref, content_digest: contentDigest, body };
+  });
+  const state = [
+    ...(['completed_at', 'last_notified_at', 'notification_count', 'revision'] as const),
+    ...(['current_notification_id', 'content_digest'] as const),
+  ];
+  return [
+    ...columns([...workflows.values()], ['workflow_id', 'workflow_name', 'named_at', 'named_by']),
+    ...columns(
+      [...nodeTasks.values()],
+      ['workflow_id', 'nodetask_id', 'nodetask_name', 'node_type', 'named_at', 'named_by'],
+    ),
+    ...columns(newCases, ['id', 'workflow_id', 'case_id', 'callee_number', ...state]),
+    ...columns(knownCases, ['id', ...state]),
+    ...columns(caseNodeTasks, [
+      'case_ref',
+      'position',
+      'workflow_id',
+      'nodetask_id',
+      'node_type',
+      'task_id',
+      'completed_at',
+    ]),
+    ...columns(deliveries, [
+      'id',
+      'kind',
+      'received_at',
+      'verdict',
+      'workflow_id',
+      'case_ref',
+      'content_digest',
+      'body',
+    ]),
+  ];
+}
+
+function columns<T extends object>(rows: readonly T[], names: readonly (keyof T & string)[]): unknown[][] {
+  return names.map((name) => rows.map((row) => row[name]));
+}

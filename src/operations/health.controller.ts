@@ -1,0 +1,60 @@
+import { Controller, Get, HttpStatus, Inject, Res } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiProperty, ApiServiceUnavailableResponse, ApiTags } from '@nestjs/swagger';
+import type { Response } from 'express';
+import { DataSource } from 'typeorm';
+
+const CHECK_TIMEOUT_MS = 2_000;
+
+class Liveness {
+  @ApiProperty({ enum: ['live'] })
+  status: 'live';
+}
+
+class Readiness {
+  @ApiProperty({ enum: ['ready', 'not_ready'], description: 'Whether notifications can be accepted now.' })
+  status: 'ready' | 'not_ready';
+
+  @ApiProperty({ enum: ['up', 'down'], description: 'Whether PostgreSQL answers within two seconds.' })
+  postgres: 'up' | 'down';
+}
+
+/** For orchestrators. Needs no key. */
+@Controller('health')
+@ApiTags('operations')
+export class HealthController {
+  constructor(@Inject(DataSource) private readonly dataSource: DataSource) {}
+
+  @Get('live')
+  @ApiOperation({
+    operationId: 'getLiveness',
+    summary: 'Whether the process answers',
+    description: 'If not, restart it.',
+  })
+  @ApiOkResponse({ type: Liveness })
+  live(): Liveness {
+    return { status: 'live' };
+  }
+
+  @Get('ready')
+  @ApiOperation({
+    operationId: 'getReadiness',
+    summary: 'Whether the service can accept notifications',
+    description: 'If not, send no traffic here.',
+  })
+  @ApiOkResponse({ type: Readiness })
+  @ApiServiceUnavailableResponse({ type: Readiness })
+  async ready(@Res({ passthrough: true }) response: Response): Promise<Readiness> {
+    const isUp = await this.postgresAnswers();
+    if (!isUp) response.status(HttpStatus.SERVICE_UNAVAILABLE);
+    return isUp ? { status: 'ready', postgres: 'up' } : { status: 'not_ready', postgres: 'down' };
+  }
+
+  private async postgresAnswers(): Promise<boolean> {
+    const tooLong = new Promise<false>((resolve) => setTimeout(resolve, CHECK_TIMEOUT_MS, false).unref());
+    const answer = this.dataSource.query('SELECT 1').then(
+      () => true,
+      () => false,
+    );
+    return Promise.race([answer, tooLong]);
+  }
+}

@@ -1,0 +1,75 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { DataSource } from 'typeorm';
+import type { Verdict } from '../database/entities.js';
+
+/** The part of the driver's pool that is watched. */
+interface Pool {
+  readonly totalCount: number;
+  readonly idleCount: number;
+  readonly waitingCount: number;
+}
+
+/** What Prometheus is told. No label ever has a value that a client chose. */
+@Injectable()
+export class Metrics {
+  readonly registry = new Registry();
+
+  readonly #received = new Counter({
+    name: 'airudder_notifications_received_total',
+    help: 'Notifications that came in with a right token and a known kind, whatever became of them.',
+    registers: [this.registry],
+  });
+  readonly #accepted = new Counter({
+    name: 'airudder_notifications_accepted_total',
+    help: 'Notifications acknowledged with 200, by verdict.',
+    labelNames: ['verdict'],
+    registers: [this.registry],
+  });
+  readonly #refused = new Counter({
+    name: 'airudder_notifications_refused_total',
+    help: 'Requests to the webhook that were not acknowledged, by the code of the answer.',
+    labelNames: ['reason'],
+    registers: [this.registry],
+  });
+  readonly #duration = new Histogram({
+    name: 'airudder_http_request_duration_seconds',
+    help: 'Time from the head of a request to the end of its answer.',
+    labelNames: ['method', 'route', 'status'],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+    registers: [this.registry],
+  });
+
+  constructor(@Inject(DataSource) dataSource: DataSource) {
+    collectDefaultMetrics({ register: this.registry });
+    const poolGauge = (name: string, help: string, read: (pool: Pool) => number): Gauge =>
+      new Gauge({
+        name: `airudder_database_pool_${name}`,
+        help,
+        registers: [this.registry],
+        collect() {
+          const pool = (dataSource.driver as unknown as { master?: Pool }).master;
+          this.set(pool ? read(pool) : 0);
+        },
+      });
+    poolGauge('connections', 'Open connections to PostgreSQL.', (pool) => pool.totalCount);
+    poolGauge('idle_connections', 'Open connections that nobody uses.', (pool) => pool.idleCount);
+    poolGauge('waiting_requests', 'Requests that wait for a connection.', (pool) => pool.waitingCount);
+  }
+
+  countReceived(): void {
+    this.#received.inc();
+  }
+
+  countAccepted(verdict: Verdict): void {
+    this.#accepted.inc({ verdict });
+  }
+
+  countRefused(reason: string): void {
+    this.#refused.inc({ reason });
+  }
+
+  observeRequest(method: string, route: string, status: number, seconds: number): void {
+    this.#duration.observe({ method, route, status }, seconds);
+  }
+}

@@ -1,0 +1,8 @@
+import { Module } from '@nestjs/common';
+import { HealthController } from './health.controller.js';
+import { Metrics } from './metrics.js';
+import { MetricsController } from './metrics.controller.js';
+
+/** How the service is watched. */
+@Module({ controllers: [HealthController, MetricsController], providers: [Metrics], exports: [Metrics] })
+export class OperationsModule {}
