@@ -13,7 +13,7 @@ export function toFieldErrors(errors: readonly ValidationError[], parent = ''): 
 function messagesOf({ constraints = {} }: ValidationError): string[] {
   if (constraints['whitelistValidation']) return ['is not a known parameter'];
   if (constraints['isString']) return [constraints['isString']];
-  return Object.values(constraints);
+  return [...new Set(Object.values(constraints))];
 }
 
 function joinPath(parent: string, property: string): string {

@@ -44,7 +44,7 @@ export class ProblemFilter implements ExceptionFilter {
           detail: problem.detail,
           code: problem.code,
           request_id: requestId,
-          errors: problem.errors,
+          errors: problem.errors?.length ? problem.errors : undefined,
         }),
       );
   }

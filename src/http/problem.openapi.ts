@@ -2,7 +2,7 @@ import { applyDecorators } from '@nestjs/common';
 import { ApiExtraModels, ApiProperty, ApiPropertyOptional, ApiResponse, getSchemaPath } from '@nestjs/swagger';
 import { type FieldError, type ProblemCode, PROBLEMS } from './problem.js';
 
-class FieldErrorSchema implements FieldError {
+export class FieldErrorSchema implements FieldError {
   @ApiProperty({
     description: 'Where: the name of a parameter or field; empty for the whole.',
     example: 'rows[1].node_type',

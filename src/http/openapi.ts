@@ -1,0 +1,42 @@
+import type { INestApplication } from '@nestjs/common';
+import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
+
+const description = `Receives AI Rudder's workflow notifications and answers whether a case is done.
+
+**Keys.** The webhook is opened by the token in its path. Everything under \`/v1\` needs an API key, sent as
+\`Authorization: Bearer <key>\`: press *Authorize* and paste it. A key has scopes: \`read\` asks; \`reveal\` also sees whole
+phone numbers and raw bodies; \`operate\` also works the quarantine. Without \`reveal\` a phone number shows its last three
+characters behind asterisks, or only asterisks if it has six characters or fewer. Health and metrics need no key.
+
+**Lists** come as \`{ "data": […], "next_cursor": "…" }\`. Pass \`next_cursor\` as \`cursor\`, with the same filters, to get
+the next page; it is null on the last one.
+
+**Times** are RFC 3339 in UTC with milliseconds. **Errors** are RFC 9457 problem details. Every answer carries
+\`X-Request-Id\`.`;
+
+/** The OpenAPI document of the running service. `openapi.json` is its committed copy. */
+export function buildOpenApi(app: INestApplication): OpenAPIObject {
+  const builder = new DocumentBuilder()
+    .setTitle('AI Rudder notifications')
+    .setDescription(description)
+    .setVersion('1')
+    .setLicense('MIT', 'https://opensource.org/license/mit')
+    .addServer('/', 'This service')
+    .addTag('webhook', 'Where AI Rudder posts.')
+    .addTag('cases', 'Is this case done, when, and through which node tasks?')
+    .addTag('workflows', 'The workflows that cases belong to.')
+    .addTag('notifications', 'What was received.')
+    .addTag('quarantine', 'What was refused, and why.')
+    .addTag('operations', 'Health and metrics.')
+    .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'The secret of an entry in API_KEYS.' }, 'apiKey');
+  return SwaggerModule.createDocument(app, builder.build());
+}
+
+/** Serves Swagger UI at /docs and the document at /openapi.json. */
+export function serveOpenApi(app: INestApplication): void {
+  SwaggerModule.setup('docs', app, buildOpenApi(app), {
+    jsonDocumentUrl: 'openapi.json',
+    customSiteTitle: 'AI Rudder notifications',
+    swaggerOptions: { persistAuthorization: true, displayRequestDuration: true, tryItOutEnabled: true },
+  });
+}

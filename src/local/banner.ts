@@ -1,0 +1,29 @@
+import type { Config } from '../config.js';
+import type { OpenableConfig } from '../access/generated-secrets.js';
+import { KINDS } from '../ingest/notification.js';
+import { PROVIDER_EXAMPLE } from '../ingest/provider-example.js';
+
+/**
+ * What the operator needs for a first try: where Swagger UI is, the address to paste into AI Rudder, and one `curl` for
+ * each side. Secrets are shown only where they were made here; those that were given are known already.
+ */
+export function renderBanner(baseUrl: string, config: Config, generated: OpenableConfig['generated']): string {
+  const token = generated.webhookToken ?? '<one of WEBHOOK_TOKENS>';
+  const key = generated.apiKey ?? '<a secret from API_KEYS>';
+  const webhook = `${baseUrl}/webhooks/airudder/${token}/${KINDS[0]}`;
+  return `
+Ready (${config.databaseUrl === undefined ? `local mode, data in ${config.dataDir}` : 'PostgreSQL at DATABASE_URL'})
+
+  Swagger UI   ${baseUrl}/docs
+  Paste into AI Rudder ("Notification for Workflow List Completion"):
+               ${webhook}
+  API key      ${key}
+
+  Send the provider's example:
+    curl -i '${webhook}' -H 'Content-Type: application/json' \\
+      -d '${JSON.stringify(PROVIDER_EXAMPLE)}'
+
+  Ask for it:
+    curl '${baseUrl}/v1/cases?case_id=${PROVIDER_EXAMPLE.case_id}' -H 'Authorization: Bearer ${key}'
+`;
+}

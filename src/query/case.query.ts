@@ -1,0 +1,103 @@
+import { ApiPropertyOptional } from '@nestjs/swagger';
+import { Transform } from 'class-transformer';
+import { IsBoolean, IsIn, IsOptional, IsString, ValidateBy } from 'class-validator';
+import { IsStorableText } from '../database/storable-text.js';
+import { PageQuery } from './page.js';
+
+const once = { message: 'must be given once' };
+
+/** RFC 3339 with a time zone: without one it would mean something else on each machine. */
+const RFC_3339 = /^(\d{4}-\d{2}-\d{2})[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$/;
+
+/** Which cases; all conditions must hold. Those on node tasks must hold for one and the same node task. */
+export class CaseQuery extends PageQuery {
+  @ApiPropertyOptional({ example: '707c2a72791f4fcd9890120ccfe52983' })
+  @IsOptional()
+  @IsString(once)
+  @IsStorableText()
+  workflow_id?: string;
+
+  @ApiPropertyOptional({ description: "The customer's own id, whole.", example: 'test-caseid11' })
+  @IsOptional()
+  @IsString(once)
+  @IsStorableText()
+  case_id?: string;
+
+  @ApiPropertyOptional({
+    description: 'The whole number as the provider sent it. A plus sign may be written `+` or `%2B`.',
+    example: '+62123456',
+  })
+  @IsOptional()
+  // In a query string "+" means a space, and no number begins with one: what arrives as a space was meant as a plus.
+  @Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? value.replace(/^ /, '+') : value))
+  @IsString(once)
+  @IsStorableText()
+  callee_number?: string;
+
+  @ApiPropertyOptional({ description: 'Went through a node task of this type.', example: 'call' })
+  @IsOptional()
+  @IsString(once)
+  @IsStorableText()
+  node_type?: string;
+
+  @ApiPropertyOptional({ description: 'Went through this node task.', example: '300e4513a8a44567a933f893cee2b637' })
+  @IsOptional()
+  @IsString(once)
+  @IsStorableText()
+  nodetask_id?: string;
+
+  @ApiPropertyOptional({ description: 'Went through this task.', example: '1fe46b87ee3eb19b6e59fcacc4c66446' })
+  @IsOptional()
+  @IsString(once)
+  @IsStorableText()
+  task_id?: string;
+
+  @ApiPropertyOptional({
+    format: 'date-time',
+    description: 'Completed at this time or later.',
+    example: '2026-01-31T00:00:00Z',
+  })
+  @IsOptional()
+  @IsTime()
+  completed_from?: string;
+
+  @ApiPropertyOptional({
+    format: 'date-time',
+    description: 'Completed before this time.',
+    example: '2026-02-01T00:00:00Z',
+  })
+  @IsOptional()
+  @IsTime()
+  completed_to?: string;
+
+  @ApiPropertyOptional({ enum: ['desc', 'asc'], default: 'desc', description: 'Order by `completed_at`.' })
+  @IsOptional()
+  @IsIn(['desc', 'asc'], { message: 'must be desc or asc' })
+  order: 'desc' | 'asc' = 'desc';
+
+  @ApiPropertyOptional({
+    type: Boolean,
+    default: false,
+    description: 'Also count all cases that match, exactly. Costs time where many do.',
+  })
+  @IsOptional()
+  @Transform(({ value }: { value: unknown }) => (value === 'true' ? true : value === 'false' ? false : value))
+  @IsBoolean({ message: 'must be true or false' })
+  include_total: boolean = false;
+}
+
+function IsTime(): PropertyDecorator {
+  return ValidateBy({
+    name: 'isTime',
+    validator: {
+      validate: (value: unknown) => typeof value === 'string' && isTime(value),
+      defaultMessage: () => 'must be a time like 2026-01-31T00:00:00Z (RFC 3339; a plus sign in it is written %2B)',
+    },
+  });
+}
+
+function isTime(text: string): boolean {
+  const day = RFC_3339.exec(text)?.[1];
+  if (day === undefined || Number.isNaN(Date.parse(text))) return false;
+  return new Date(`${day}T00:00:00Z`).toISOString().startsWith(day); // 31 February would have become 3 March
+}

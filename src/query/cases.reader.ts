@@ -1,0 +1,133 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import type { CaseQuery } from './case.query.js';
+import { type CaseRow, CaseResponse } from './case.response.js';
+import { Cursors } from './cursor.js';
+import { type Page, toPage } from './page.js';
+
+const CASE_FILTERS = ['workflow_id', 'case_id', 'callee_number'] as const;
+const NODE_TASK_FILTERS = ['task_id', 'nodetask_id', 'node_type'] as const;
+
+/** A case whole. Node tasks are read by pk_case_node_tasks, names by pk_workflows and pk_node_tasks. */
+const CASE_COLUMNS = `
+  c.id, c.workflow_id, w.workflow_name, c.case_id, c.callee_number, c.completed_at, c.last_notified_at,
+  c.notification_count, c.revision,
+  (SELECT json_agg(
+     json_build_object('position', s.position, 'nodetask_id', s.nodetask_id, 'nodetask_name', n.nodetask_name,
+       'node_type', s.node_type, 'task_id', s.task_id)
+     ORDER BY s.position)
+   FROM case_node_tasks s
+   JOIN node_tasks n USING (workflow_id, nodetask_id)
+   WHERE s.case_ref = c.id) AS node_tasks`;
+
+const SELECT_CASE = `SELECT ${CASE_COLUMNS} FROM cases c JOIN workflows w USING (workflow_id) WHERE c.id = $1`;
+
+/** Reads cases. Each answer is one statement, so that what it says holds together. */
+@Injectable()
+export class CasesReader {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly cursors: Cursors,
+  ) {}
+
+  async get(id: string, reveals: boolean): Promise<CaseResponse | undefined> {
+    const [row] = await this.dataSource.query<CaseRow[]>(SELECT_CASE, [id]);
+    return row && CaseResponse.from(row, reveals);
+  }
+
+  /** Pages go along (completed_at, id): a place that no later row takes, however many arrive meanwhile. */
+  async list(query: CaseQuery, reveals: boolean): Promise<Page<CaseResponse> & { total?: number }> {
+    const question = questionOf(query);
+    const position = query.cursor === undefined ? undefined : await this.cursors.read(question, query.cursor);
+    const { text, parameters } = listStatement(query, position as [number, string] | undefined);
+    const rows = await this.dataSource.query<(CaseRow & { total?: string })[]>(text, parameters);
+    const page = await toPage(
+      rows.filter((row) => row.id !== null), // the total comes in a row of its own where nothing matches
+      query.limit,
+      (row) => CaseResponse.from(row, reveals),
+      async (last) => this.cursors.write(question, [last.completed_at.getTime(), last.id]),
+    );
+    return query.include_total ? { ...page, total: Number(rows[0]?.total) } : page;
+  }
+}
+
+/** What a cursor is bound to: everything that decides which cases come in which order. */
+function questionOf(query: CaseQuery): unknown[] {
+  const filters = [...CASE_FILTERS, ...NODE_TASK_FILTERS].map((name) => query[name] ?? null);
+  return ['cases', query.order, query.completed_from ?? null, query.completed_to ?? null, ...filters];
+}
+
+/** The statement of a page, with the total if asked for. Exported for the test that looks at its plan. */
+export function listStatement(
+  query: CaseQuery,
+  after?: readonly [completedAtMs: number, id: string],
+): { text: string; parameters: unknown[] } {
+  const parameters: unknown[] = [];
+  const bind = (value: unknown): string => `$${parameters.push(value)}`;
+  const { from, where, completedAt, id, mayRepeat } = selectMatches(query, bind);
+
+  const behind = query.order === 'desc' ? '<' : '>';
+  const rest = after && `(${completedAt}, ${id}) ${behind} (${bind(new Date(after[0]))}, ${bind(after[1])})`;
+  const page = `
+    SELECT ${CASE_COLUMNS}
+    FROM (
+      SELECT ${mayRepeat ? 'DISTINCT' : ''} ${completedAt} AS completed_at, ${id} AS id
+      FROM ${from} ${toWhere(rest ? [...where, rest] : where)}
+      ORDER BY completed_at ${query.order}, id ${query.order}
+      LIMIT ${bind(query.limit + 1)}) AS shown
+    JOIN cases c USING (id)
+    JOIN workflows w USING (workflow_id)`;
+  const order = `ORDER BY completed_at ${query.order}, id ${query.order}`;
+  if (!query.include_total) return { text: `${page} ${order}`, parameters };
+  const total = `SELECT count(${mayRepeat ? `DISTINCT ${id}` : '*'}) AS total FROM ${from} ${toWhere(where)}`;
+  return { text: `SELECT * FROM (${total}) AS counted LEFT JOIN (${page}) AS page ON true ${order}`, parameters };
+}
+
+/** Which rows match, as parts of a statement. */
+interface Matches {
+  readonly from: string;
+  readonly where: string[];
+  readonly completedAt: string;
+  readonly id: string;
+  /** True if a case may match more than once, through several of its node tasks. */
+  readonly mayRepeat: boolean;
+}
+
+/**
+ * Decides which table leads, so that a page is read in order from one index whatever the sizes are: the node tasks where
+ * they narrow the most (ix_case_node_tasks_task, _nodetask, _type), else the cases (ix_cases_case, _callee, _workflow,
+ * _completed), of which each is then asked for its node tasks.
+ */
+function selectMatches(query: CaseQuery, bind: (value: unknown) => string): Matches {
+  const asked = <N extends keyof CaseQuery>(names: readonly N[]): N[] =>
+    names.filter((name) => query[name] !== undefined);
+  const equal = (table: string, names: readonly (keyof CaseQuery)[]): string[] =>
+    names.map((name) => `${table}.${name} = ${bind(query[name])}`);
+  const between = (column: string): string[] => [
+    ...(query.completed_from === undefined ? [] : [`${column} >= ${bind(query.completed_from)}`]),
+    ...(query.completed_to === undefined ? [] : [`${column} < ${bind(query.completed_to)}`]),
+  ];
+  const ofCase = asked(CASE_FILTERS);
+  const ofNodeTask = asked(NODE_TASK_FILTERS);
+
+  const nodeTasksLead =
+    ofNodeTask.length > 0 && (ofCase.length === 0 || ofNodeTask.some((name) => name !== 'node_type'));
+  if (nodeTasksLead) {
+    return {
+      from: ofCase.length === 0 ? 'case_node_tasks s' : 'case_node_tasks s JOIN cases c ON c.id = s.case_ref',
+      where: [...equal('s', ofNodeTask), ...equal('c', ofCase), ...between('s.completed_at')],
+      completedAt: 's.completed_at',
+      id: 's.case_ref',
+      mayRepeat: true,
+    };
+  }
+  const where = [...equal('c', ofCase), ...between('c.completed_at')];
+  if (ofNodeTask.length > 0) {
+    where.push(`EXISTS (SELECT FROM case_node_tasks s ${toWhere(['s.case_ref = c.id', ...equal('s', ofNodeTask)])})`);
+  }
+  return { from: 'cases c', where, completedAt: 'c.completed_at', id: 'c.id', mayRepeat: false };
+}
+
+function toWhere(conditions: readonly string[]): string {
+  return conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
+}

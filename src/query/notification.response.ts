@@ -1,0 +1,82 @@
+import { ApiProperty, IntersectionType } from '@nestjs/swagger';
+import { maskNumber } from '../access/mask.js';
+import { VERDICTS, type Verdict } from '../database/entities.js';
+import { BodyResponse } from './body.response.js';
+
+/** A delivery as the reader's statements return it. */
+export interface NotificationRow {
+  id: string;
+  kind: string;
+  received_at: Date;
+  verdict: Verdict;
+  body_bytes: number;
+  case_ref: string;
+  workflow_id: string;
+  case_id: string;
+  callee_number: string;
+}
+
+/** The case that a delivery was about. */
+export class NotifiedCaseResponse {
+  @ApiProperty({
+    format: 'uuid',
+    description: 'Id of the case in this service.',
+    example: '0198c7a2-5f0f-7b11-8c2e-4d1f0a9b3c77',
+  })
+  id: string;
+
+  @ApiProperty({ example: '707c2a72791f4fcd9890120ccfe52983' })
+  workflow_id: string;
+
+  @ApiProperty({ example: 'test-caseid11' })
+  case_id: string;
+
+  @ApiProperty({ description: 'Masked without the scope `reveal`.', example: '******456' })
+  callee_number: string;
+}
+
+/** One delivery. */
+export class NotificationResponse {
+  @ApiProperty({
+    format: 'uuid',
+    description: 'Also the X-Request-Id of its answer.',
+    example: '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55',
+  })
+  id: string;
+
+  @ApiProperty({ example: 'workflow-list-completion' })
+  kind: string;
+
+  @ApiProperty({ format: 'date-time', example: '2026-01-31T09:30:00.000Z' })
+  received_at: string;
+
+  @ApiProperty({
+    enum: VERDICTS,
+    description:
+      'Judged when it was written. `first`: made the case. `repeat`: the same content as the case had. `changed`: newer, ' +
+      'with other content. `late`: other content, but older than what the case had; it changes nothing that is shown.',
+    example: 'first',
+  })
+  verdict: Verdict;
+
+  @ApiProperty({ type: 'integer', description: 'Size of the body.', example: 620 })
+  body_bytes: number;
+
+  @ApiProperty({ type: NotifiedCaseResponse })
+  case: NotifiedCaseResponse;
+
+  static from(this: void, row: NotificationRow, reveals: boolean): NotificationResponse {
+    const { case_ref: id, workflow_id, case_id, callee_number } = row;
+    return {
+      id: row.id,
+      kind: row.kind,
+      received_at: row.received_at.toISOString(),
+      verdict: row.verdict,
+      body_bytes: row.body_bytes,
+      case: { id, workflow_id, case_id, callee_number: reveals ? callee_number : maskNumber(callee_number) },
+    };
+  }
+}
+
+/** One delivery, with the bytes as received. */
+export class NotificationWithBodyResponse extends IntersectionType(NotificationResponse, BodyResponse) {}

@@ -1,0 +1,33 @@
+import { Controller, Get } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { NeedsScope, Reveals } from '../access/api-key.guard.js';
+import { ApiProblems } from '../http/problem.openapi.js';
+import { found, IdParam } from './found.js';
+import { NotificationWithBodyResponse } from './notification.response.js';
+import { NotificationsReader } from './notifications.reader.js';
+
+@Controller('v1/notifications')
+@ApiTags('notifications')
+@NeedsScope('read')
+export class NotificationsController {
+  constructor(private readonly notifications: NotificationsReader) {}
+
+  @Get(':id')
+  @ApiOperation({
+    operationId: 'getNotification',
+    summary: 'One notification',
+    description: 'With the scope `reveal` also the bytes as received.',
+  })
+  @ApiOkResponse({ type: NotificationWithBodyResponse })
+  @ApiProblems(
+    'invalid_request',
+    'unauthorized',
+    'insufficient_scope',
+    'not_found',
+    'internal_error',
+    'service_unavailable',
+  )
+  async get(@IdParam() id: string, @Reveals() reveals: boolean): Promise<NotificationWithBodyResponse> {
+    return found(await this.notifications.get(id, reveals));
+  }
+}

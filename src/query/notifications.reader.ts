@@ -1,0 +1,65 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { BodyResponse } from './body.response.js';
+import { Cursors } from './cursor.js';
+import {
+  NotificationResponse,
+  type NotificationRow,
+  type NotificationWithBodyResponse,
+} from './notification.response.js';
+import { type Page, type PageQuery, toPage } from './page.js';
+
+const COLUMNS = `
+  n.id, n.kind, n.received_at, n.verdict, octet_length(n.body) AS body_bytes, n.case_ref, c.workflow_id, c.case_id,
+  c.callee_number`;
+
+/** Reads pk_notifications and pk_cases. */
+const SELECT_ONE = `SELECT ${COLUMNS}, n.body FROM notifications n JOIN cases c ON c.id = n.case_ref WHERE n.id = $1`;
+
+/** Reads ix_notifications_case. Without a delivery there is no case, so an empty first page means that there is none. */
+const SELECT_OF_CASE = `
+  SELECT ${COLUMNS}
+  FROM notifications n
+  JOIN cases c ON c.id = n.case_ref
+  WHERE n.case_ref = $1 AND (n.received_at, n.id) > ($2, $3)
+  ORDER BY n.received_at, n.id
+  LIMIT $4`;
+
+const BEFORE_ALL = ['-infinity', '00000000-0000-0000-0000-000000000000'] as const;
+
+@Injectable()
+export class NotificationsReader {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly cursors: Cursors,
+  ) {}
+
+  async get(id: string, reveals: boolean): Promise<NotificationWithBodyResponse | undefined> {
+    const [row] = await this.dataSource.query<(NotificationRow & { body: Buffer })[]>(SELECT_ONE, [id]);
+    return row && { ...NotificationResponse.from(row, reveals), ...BodyResponse.from(row.body, reveals) };
+  }
+
+  /** The deliveries of a case in order of receipt; undefined if there is no such case. */
+  async listOfCase(
+    caseRef: string,
+    query: PageQuery,
+    reveals: boolean,
+  ): Promise<Page<NotificationResponse> | undefined> {
+    const question = ['case notifications', caseRef];
+    const position = query.cursor === undefined ? undefined : await this.cursors.read(question, query.cursor);
+    const [receivedAt, id] = position ? [new Date(position[0] as number), position[1]] : BEFORE_ALL;
+    const rows = await this.dataSource.query<NotificationRow[]>(SELECT_OF_CASE, [
+      caseRef,
+      receivedAt,
+      id,
+      query.limit + 1,
+    ]);
+    if (rows.length === 0 && !position) return undefined;
+    return toPage(
+      rows,
+      query.limit,
+      (row) => NotificationResponse.from(row, reveals),
+      async (last) => this.cursors.write(question, [last.received_at.getTime(), last.id]),
+    );
+  }
+}

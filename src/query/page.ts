@@ -1,0 +1,91 @@
+import { applyDecorators, type Type } from '@nestjs/common';
+import {
+  ApiExtraModels,
+  ApiOkResponse,
+  ApiPropertyOptional,
+  type ApiResponseNoStatusOptions,
+  getSchemaPath,
+} from '@nestjs/swagger';
+import { Transform } from 'class-transformer';
+import { IsInt, IsOptional, IsString, Max, Min } from 'class-validator';
+
+const MAX_LIMIT = 1000;
+const limitRule = { message: `must be a whole number from 1 to ${MAX_LIMIT}` };
+
+/** A list as it is answered. */
+export interface Page<T> {
+  readonly data: readonly T[];
+  readonly next_cursor: string | null;
+}
+
+/** The parameters of every list. */
+export class PageQuery {
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 1,
+    maximum: MAX_LIMIT,
+    default: 50,
+    description: 'How many at most.',
+  })
+  @IsOptional()
+  @Transform(({ value }: { value: unknown }) => toInteger(value))
+  @IsInt(limitRule)
+  @Min(1, limitRule)
+  @Max(MAX_LIMIT, limitRule)
+  limit: number = 50;
+
+  @ApiPropertyOptional({ type: String, description: "The former page's `next_cursor`, with the same filters." })
+  @IsOptional()
+  @IsString({ message: 'must be given once' })
+  cursor?: string;
+}
+
+/**
+ * Splits off the row beyond the page that a reader asked for to learn whether there is more.
+ *
+ * @param rows up to `limit + 1` of them
+ * @param writeCursor makes the cursor that points behind a row
+ */
+export async function toPage<R, T>(
+  rows: readonly R[],
+  limit: number,
+  toResponse: (row: R) => T,
+  writeCursor: (last: R) => Promise<string>,
+): Promise<Page<T>> {
+  const shown = rows.slice(0, limit);
+  const last = shown.at(-1);
+  const next_cursor = rows.length > limit && last !== undefined ? await writeCursor(last) : null;
+  return { data: shown.map(toResponse), next_cursor };
+}
+
+/** Documents a list of such items. */
+export function ApiPage(
+  item: Type,
+  more: Record<string, object> = {},
+  options: ApiResponseNoStatusOptions = {},
+): MethodDecorator {
+  return applyDecorators(
+    ApiExtraModels(item),
+    ApiOkResponse({
+      description: 'One page.',
+      ...options,
+      schema: {
+        type: 'object',
+        required: ['data', 'next_cursor'],
+        properties: {
+          data: { type: 'array', items: { $ref: getSchemaPath(item) } },
+          next_cursor: {
+            type: 'string',
+            nullable: true,
+            description: 'Leads to the next page; null on the last one. Opaque.',
+          },
+          ...more,
+        },
+      },
+    }),
+  );
+}
+
+function toInteger(value: unknown): unknown {
+  return typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
+}

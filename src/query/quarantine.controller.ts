@@ -1,0 +1,41 @@
+import { Controller, Get, Query } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { NeedsScope, Reveals } from '../access/api-key.guard.js';
+import { ApiProblems } from '../http/problem.openapi.js';
+import { found, IdParam } from './found.js';
+import { ApiPage, type Page, PageQuery } from './page.js';
+import { QuarantineResponse, QuarantineWithBodyResponse } from './quarantine.response.js';
+import { QuarantineReader } from './quarantine.reader.js';
+
+@Controller('v1/quarantine')
+@ApiTags('quarantine')
+@NeedsScope('operate')
+@ApiProblems('unauthorized', 'insufficient_scope', 'internal_error', 'service_unavailable')
+export class QuarantineController {
+  constructor(private readonly quarantine: QuarantineReader) {}
+
+  @Get()
+  @ApiOperation({
+    operationId: 'listQuarantine',
+    summary: 'Refused bodies, newest first',
+    description:
+      'Every body that was refused for what it is, with the reason. Equal bytes refused for one reason are counted.',
+  })
+  @ApiPage(QuarantineResponse)
+  @ApiProblems('invalid_request', 'invalid_cursor')
+  async list(@Query() query: PageQuery, @Reveals() reveals: boolean): Promise<Page<QuarantineResponse>> {
+    return this.quarantine.list(query, reveals);
+  }
+
+  @Get(':id')
+  @ApiOperation({
+    operationId: 'getQuarantined',
+    summary: 'One refused body',
+    description: 'With the scope `reveal` also the bytes as received.',
+  })
+  @ApiOkResponse({ type: QuarantineWithBodyResponse })
+  @ApiProblems('invalid_request', 'not_found')
+  async get(@IdParam() id: string, @Reveals() reveals: boolean): Promise<QuarantineWithBodyResponse> {
+    return found(await this.quarantine.get(id, reveals));
+  }
+}

@@ -1,0 +1,45 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { BodyResponse } from './body.response.js';
+import { Cursors } from './cursor.js';
+import { type Page, type PageQuery, toPage } from './page.js';
+import { QuarantineResponse, type QuarantineRow, type QuarantineWithBodyResponse } from './quarantine.response.js';
+
+const COLUMNS = `
+  id, reason, errors, count, first_received_at, last_received_at, kind, workflow_id, case_id, callee_number`;
+
+/** Pages along pk_quarantined_notifications: an id is made at the first receipt, so the greatest is the newest. */
+const LIST = `
+  SELECT ${COLUMNS} FROM quarantined_notifications
+  WHERE id < $1
+  ORDER BY id DESC
+  LIMIT $2`;
+
+const GET = `SELECT ${COLUMNS}, body FROM quarantined_notifications WHERE id = $1`;
+
+const AFTER_ALL = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+
+@Injectable()
+export class QuarantineReader {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly cursors: Cursors,
+  ) {}
+
+  async list(query: PageQuery, reveals: boolean): Promise<Page<QuarantineResponse>> {
+    const question = ['quarantine'];
+    const position = query.cursor === undefined ? [AFTER_ALL] : await this.cursors.read(question, query.cursor);
+    const rows = await this.dataSource.query<QuarantineRow[]>(LIST, [position[0], query.limit + 1]);
+    return toPage(
+      rows,
+      query.limit,
+      (row) => QuarantineResponse.from(row, reveals),
+      async (last) => this.cursors.write(question, [last.id]),
+    );
+  }
+
+  async get(id: string, reveals: boolean): Promise<QuarantineWithBodyResponse | undefined> {
+    const [row] = await this.dataSource.query<(QuarantineRow & { body: Buffer })[]>(GET, [id]);
+    return row && { ...QuarantineResponse.from(row, reveals), ...BodyResponse.from(row.body, reveals) };
+  }
+}

@@ -1,0 +1,17 @@
+import { Module } from '@nestjs/common';
+import { CasesController } from './cases.controller.js';
+import { CasesReader } from './cases.reader.js';
+import { Cursors } from './cursor.js';
+import { NotificationsController } from './notifications.controller.js';
+import { NotificationsReader } from './notifications.reader.js';
+import { QuarantineController } from './quarantine.controller.js';
+import { QuarantineReader } from './quarantine.reader.js';
+import { WorkflowsController } from './workflows.controller.js';
+import { WorkflowsReader } from './workflows.reader.js';
+
+/** Postgres → HTTP. */
+@Module({
+  controllers: [WorkflowsController, CasesController, NotificationsController, QuarantineController],
+  providers: [WorkflowsReader, CasesReader, NotificationsReader, QuarantineReader, Cursors],
+})
+export class QueryModule {}

@@ -1,0 +1,55 @@
+import { Controller, Get, Query } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
+import { NeedsScope } from '../access/api-key.guard.js';
+import { ApiProblems } from '../http/problem.openapi.js';
+import { found, WorkflowIdParam } from './found.js';
+import { ApiPage, type Page, PageQuery } from './page.js';
+import { NodeTaskResponse, WorkflowDetailResponse, WorkflowResponse } from './workflow.response.js';
+import { WorkflowsReader } from './workflows.reader.js';
+
+const idParam = { name: 'workflow_id', description: "The provider's id.", example: '707c2a72791f4fcd9890120ccfe52983' };
+
+@Controller('v1/workflows')
+@ApiTags('workflows')
+@NeedsScope('read')
+@ApiProblems('unauthorized', 'insufficient_scope', 'internal_error', 'service_unavailable')
+export class WorkflowsController {
+  constructor(private readonly workflows: WorkflowsReader) {}
+
+  @Get()
+  @ApiOperation({
+    operationId: 'listWorkflows',
+    summary: 'Workflows, newest activity first',
+    description: 'All pages of one list rank by the activity at the moment of its first page.',
+  })
+  @ApiPage(WorkflowResponse)
+  @ApiProblems('invalid_request', 'invalid_cursor')
+  async list(@Query() query: PageQuery): Promise<Page<WorkflowResponse>> {
+    return this.workflows.list(query);
+  }
+
+  @Get(':workflow_id')
+  @ApiOperation({ operationId: 'getWorkflow', summary: 'One workflow with its counts and first and last completion' })
+  @ApiParam(idParam)
+  @ApiOkResponse({ type: WorkflowDetailResponse })
+  @ApiProblems('not_found')
+  async get(@WorkflowIdParam() workflowId: string): Promise<WorkflowDetailResponse> {
+    return found(await this.workflows.get(workflowId));
+  }
+
+  @Get(':workflow_id/node-tasks')
+  @ApiOperation({
+    operationId: 'listNodeTasks',
+    summary: 'The node tasks of a workflow, with how many cases went through each',
+    description: 'In order of `nodetask_id`.',
+  })
+  @ApiParam(idParam)
+  @ApiPage(NodeTaskResponse)
+  @ApiProblems('invalid_request', 'invalid_cursor', 'not_found')
+  async listNodeTasks(
+    @WorkflowIdParam() workflowId: string,
+    @Query() query: PageQuery,
+  ): Promise<Page<NodeTaskResponse>> {
+    return found(await this.workflows.listNodeTasks(workflowId, query));
+  }
+}

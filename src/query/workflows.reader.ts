@@ -1,0 +1,94 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { Cursors } from './cursor.js';
+import { type Page, type PageQuery, toPage } from './page.js';
+import {
+  NodeTaskResponse,
+  type NodeTaskRow,
+  WorkflowDetailResponse,
+  type WorkflowDetailRow,
+  WorkflowResponse,
+  type WorkflowRow,
+} from './workflow.response.js';
+
+/**
+ * Ranks workflows by their newest notification up to a moment, read from ix_notifications_workflow. The later pages of a
+ * list keep the moment of its first page: what arrives meanwhile cannot move a workflow past the reader.
+ */
+const LIST = `
+  SELECT w.workflow_id, w.workflow_name, n.received_at AS last_notified_at
+  FROM workflows w
+  CROSS JOIN LATERAL (
+    SELECT received_at FROM notifications
+    WHERE workflow_id = w.workflow_id AND received_at <= $1
+    ORDER BY received_at DESC, id DESC
+    LIMIT 1) AS n
+  WHERE (n.received_at, w.workflow_id) < ($2, $3)
+  ORDER BY n.received_at DESC, w.workflow_id DESC
+  LIMIT $4`;
+
+/** Counts in ix_notifications_workflow and ix_cases_workflow. */
+const GET = `
+  SELECT w.workflow_id, w.workflow_name, n.notification_count, n.last_notified_at, c.*
+  FROM workflows w
+  CROSS JOIN LATERAL (
+    SELECT count(*) AS notification_count, max(received_at) AS last_notified_at
+    FROM notifications WHERE workflow_id = w.workflow_id) AS n
+  CROSS JOIN LATERAL (
+    SELECT count(*) AS case_count, min(completed_at) AS first_completed_at, max(completed_at) AS last_completed_at
+    FROM cases WHERE workflow_id = w.workflow_id) AS c
+  WHERE w.workflow_id = $1`;
+
+/** Pages along pk_node_tasks; counts in ix_case_node_tasks_nodetask. */
+const LIST_NODE_TASKS = `
+  SELECT n.nodetask_id, n.nodetask_name, n.node_type,
+    (SELECT count(DISTINCT s.case_ref) FROM case_node_tasks s
+     WHERE s.nodetask_id = n.nodetask_id AND s.workflow_id = n.workflow_id) AS case_count
+  FROM node_tasks n
+  WHERE n.workflow_id = $1 AND n.nodetask_id > $2
+  ORDER BY n.nodetask_id
+  LIMIT $3`;
+
+const EXISTS = `SELECT FROM workflows WHERE workflow_id = $1`;
+
+@Injectable()
+export class WorkflowsReader {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly cursors: Cursors,
+  ) {}
+
+  async list(query: PageQuery): Promise<Page<WorkflowResponse>> {
+    const question = ['workflows'];
+    const position = query.cursor === undefined ? undefined : await this.cursors.read(question, query.cursor);
+    const [asOf, before, workflowId] = position
+      ? [new Date(position[0] as number), new Date(position[1] as number), position[2]]
+      : ['infinity', 'infinity', ''];
+    const rows = await this.dataSource.query<WorkflowRow[]>(LIST, [asOf, before, workflowId, query.limit + 1]);
+    const moment = position?.[0] ?? rows[0]?.last_notified_at.getTime() ?? 0;
+    return toPage(rows, query.limit, WorkflowResponse.from, async (last) =>
+      this.cursors.write(question, [moment, last.last_notified_at.getTime(), last.workflow_id]),
+    );
+  }
+
+  async get(workflowId: string): Promise<WorkflowDetailResponse | undefined> {
+    const [row] = await this.dataSource.query<WorkflowDetailRow[]>(GET, [workflowId]);
+    return row && WorkflowDetailResponse.from(row);
+  }
+
+  /** The node tasks of a workflow by id; undefined if there is no such workflow. */
+  async listNodeTasks(workflowId: string, query: PageQuery): Promise<Page<NodeTaskResponse> | undefined> {
+    const question = ['node tasks', workflowId];
+    const position = query.cursor === undefined ? [''] : await this.cursors.read(question, query.cursor);
+    const rows = await this.dataSource.query<NodeTaskRow[]>(LIST_NODE_TASKS, [
+      workflowId,
+      position[0],
+      query.limit + 1,
+    ]);
+    if (rows.length === 0 && (await this.dataSource.query<unknown[]>(EXISTS, [workflowId])).length === 0)
+      return undefined;
+    return toPage(rows, query.limit, NodeTaskResponse.from, async (last) =>
+      this.cursors.write(question, [last.nodetask_id]),
+    );
+  }
+}
