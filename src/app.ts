@@ -1,5 +1,5 @@
 import type { Server } from 'node:http';
-import { ValidationPipe } from '@nestjs/common';
+import { type LoggerService, ValidationPipe } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import helmet from 'helmet';
@@ -9,7 +9,7 @@ import { toFieldErrors } from './http/field-errors.js';
 import { serveOpenApi } from './http/openapi.js';
 import { ProblemFilter } from './http/problem.filter.js';
 import { Problem } from './http/problem.js';
-import { assignRequestId } from './http/request-id.js';
+import { assignRequestId } from './http/request.js';
 import { Metrics } from './operations/metrics.js';
 import { observeRequests } from './operations/observe-requests.js';
 
@@ -22,10 +22,14 @@ const MAX_HEADERS = 100;
  *
  * @param databaseUrl of a migrated database; undefined builds it without ever connecting, to look at its document
  */
-export async function createApp(config: Config, databaseUrl: string | undefined): Promise<NestExpressApplication> {
+export async function createApp(
+  config: Config,
+  databaseUrl: string | undefined,
+  logger: LoggerService | false,
+): Promise<NestExpressApplication> {
   const app = await NestFactory.create<NestExpressApplication>(AppModule.for(config, databaseUrl), {
     bodyParser: false, // the door reads its own bodies, and keeps the bytes
-    logger: ['fatal', 'error', 'warn'],
+    logger,
     abortOnError: false,
   });
   app.disable('x-powered-by');

@@ -1,9 +1,10 @@
 import path from 'node:path';
 import { ConsoleLogger, Logger } from '@nestjs/common';
+import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { Migration } from 'typeorm';
 import { addGeneratedSecrets, readOrMakeSecret } from './access/generated-secrets.js';
 import { createApp } from './app.js';
-import { parseConfig, readEnvironment } from './config.js';
+import { type Config, ConfigError, parseConfig, readEnvironment } from './config.js';
 import { describeError, isDatabaseUnavailable } from './database/errors.js';
 import { migrate } from './database/migrate.js';
 import { renderBanner } from './local/banner.js';
@@ -21,10 +22,11 @@ async function start(): Promise<void> {
   const databaseUrl = config.databaseUrl ?? local?.databaseUrl ?? '';
   const migrations = await migrateOrExplain(databaseUrl);
 
-  const app = await createApp(config, databaseUrl);
+  const logger = new ConsoleLogger({ json: true, flattenParams: true, logLevels: ['fatal', 'error', 'warn'] });
+  const app = await createApp(config, databaseUrl, logger);
+  logger.setLogLevels(['fatal', 'error', 'warn', 'log']); // only now: Nest logs each of its routes
   started.push(async () => app.close());
-  app.useLogger(new ConsoleLogger({ json: true, flattenParams: true, logLevels: ['fatal', 'error', 'warn', 'log'] }));
-  await app.listen(config.port, config.host);
+  await listen(app, config);
 
   const { port } = app.getHttpServer().address() as { port: number };
   const baseUrl = `http://${urlHost(config.host)}:${port}`;
@@ -35,6 +37,15 @@ async function start(): Promise<void> {
     node: process.version,
   });
   if (config.generateSecrets) process.stdout.write(renderBanner(baseUrl, config, generated));
+}
+
+async function listen(app: NestExpressApplication, { port, host }: Config): Promise<void> {
+  try {
+    await app.listen(port, host);
+  } catch (error) {
+    const { code } = describeError(error);
+    throw new ConfigError('PORT', `${port} cannot be listened on at HOST ${host} (${String(code)})`);
+  }
 }
 
 async function startLocal(dataDir: string): Promise<{ databaseUrl: string; lock: DataDirLock }> {
@@ -50,8 +61,9 @@ async function migrateOrExplain(databaseUrl: string): Promise<Migration[]> {
   try {
     return await migrate(databaseUrl);
   } catch (error) {
-    const words = isDatabaseUnavailable(error) ? 'the database at DATABASE_URL cannot be used' : 'a migration failed';
-    throw new Error(`${words}: ${JSON.stringify(describeError(error))}`);
+    const { code, name } = describeError(error);
+    const words = isDatabaseUnavailable(error) ? 'cannot be reached or does not let us in' : 'refused a migration';
+    throw new ConfigError('DATABASE_URL', `names a PostgreSQL that ${words} (${String(code ?? name)})`);
   }
 }
 

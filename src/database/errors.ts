@@ -21,11 +21,11 @@ const UNSTORABLE = [
 ];
 
 /** Codes after which the same transaction may succeed if it is simply run again. */
-const RETRYABLE = [
+const RETRYABLE = new Set([
   '40001', // serialisation failure
   '40P01', // deadlock: the server chose this transaction to give way
   '23505', // unique violation: another transaction made the same case first; the next try finds and locks it
-];
+]);
 
 /** True if PostgreSQL could not be reached or could not serve anybody: our own trouble, never the sender's. */
 export function isDatabaseUnavailable(error: unknown): boolean {
@@ -39,7 +39,7 @@ export function isUnstorable(error: unknown): boolean {
 }
 
 export function isRetryable(error: unknown): boolean {
-  return RETRYABLE.includes(sqlStateOf(error) ?? '');
+  return RETRYABLE.has(sqlStateOf(error) ?? '');
 }
 
 /**

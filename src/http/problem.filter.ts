@@ -2,7 +2,7 @@ import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger 
 import type { Request, Response } from 'express';
 import { describeError, isDatabaseUnavailable } from '../database/errors.js';
 import { Problem, PROBLEMS } from './problem.js';
-import { requestIdOf } from './request-id.js';
+import { requestIdOf, routeOf } from './request.js';
 
 const RETRY_AFTER_S = 5;
 
@@ -21,12 +21,12 @@ export class ProblemFilter implements ExceptionFilter {
     const problem = toProblem(error);
     const [status, title] = PROBLEMS[problem.code];
     if (status >= 500) {
-      const { method, route } = host.switchToHttp().getRequest<Request>();
-      const path = (route as { path?: string } | undefined)?.path; // the pattern: the path itself holds tokens and ids
+      const request = host.switchToHttp().getRequest<Request>();
+      const route = routeOf(request);
       this.#logger.error('request failed', {
         request_id: requestId,
-        method,
-        path,
+        method: request.method,
+        route,
         status,
         error: describeError(error),
       });

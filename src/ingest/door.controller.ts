@@ -4,7 +4,7 @@ import { WebhookTokens } from '../access/webhook-tokens.js';
 import { CONFIG, type Config } from '../config.js';
 import { isUnstorable } from '../database/errors.js';
 import { Problem } from '../http/problem.js';
-import { requestIdOf } from '../http/request-id.js';
+import { requestIdOf } from '../http/request.js';
 import { Metrics } from '../operations/metrics.js';
 import { isJsonByContentType, readBody } from './body.js';
 import { DescribeDoor } from './door.openapi.js';

@@ -19,6 +19,7 @@ export function parseJson(bytes: Buffer): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
+    // oxlint-disable-next-line preserve-caught-error -- the parser's message repeats the text, which may hold a number
     throw new Error(describeFault(text, error));
   }
 }

@@ -17,8 +17,16 @@ export class Quarantine {
     const digest = createHash('sha256').update(body).digest();
     const told = JSON.stringify(errors.length > 0 ? errors : [{ path: '', message }]);
     await this.dataSource.query(QUARANTINE, [
-      ...[receipt.id, receipt.kind, reason, told, body, digest, receipt.receivedAt],
-      ...[workflow_id, case_id, callee_number],
+      receipt.id,
+      receipt.kind,
+      reason,
+      told,
+      body,
+      digest,
+      receipt.receivedAt,
+      workflow_id,
+      case_id,
+      callee_number,
     ]);
   }
 }

@@ -122,7 +122,10 @@ export function parseWorkflowListCompletion(body: unknown): { completion: Comple
 function toCandidate(body: Record<string, unknown>): WorkflowListCompletion {
   const { workflow_id, workflow_name, case_id, callee_number, rows } = body;
   return Object.assign(new WorkflowListCompletion(), {
-    ...{ workflow_id, workflow_name, case_id, callee_number },
+    workflow_id,
+    workflow_name,
+    case_id,
+    callee_number,
     rows: Array.isArray(rows) ? rows.map(toCandidateRow) : rows,
   });
 }
@@ -150,7 +153,8 @@ function IsNotEmptyWith(other: keyof WorkflowListCompletion): PropertyDecorator 
   return ValidateBy({
     name: 'isNotEmptyWith',
     validator: {
-      validate: (value, context) => value !== '' || (context?.object as WorkflowListCompletion)[other] !== '',
+      validate: (value, context) =>
+        value !== '' || (context?.object as WorkflowListCompletion | undefined)?.[other] !== '',
       defaultMessage: () => `must not be empty when ${other} is empty too`,
     },
   });

@@ -5,7 +5,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
-import pg from 'pg';
+import { Client } from 'pg';
 
 const run = promisify(execFile);
 
@@ -86,8 +86,14 @@ async function initialise(cluster: string, binaries: Binaries, password: string)
   try {
     await giveToServerUser(draft, passwordFile);
     await runAsServerUser(binaries.initdb, [
-      ...['--pgdata', draft, '--username', USER, '--pwfile', passwordFile, '--auth', 'scram-sha-256'],
-      ...['--encoding', 'UTF8', '--locale-provider', 'builtin', '--builtin-locale', 'C.UTF-8', '--locale', 'C'],
+      `--pgdata=${draft}`,
+      `--username=${USER}`,
+      `--pwfile=${passwordFile}`,
+      '--auth=scram-sha-256',
+      '--encoding=UTF8',
+      '--locale=C',
+      '--locale-provider=builtin', // the same on every machine, whatever locales that has
+      '--builtin-locale=C.UTF-8',
     ]);
   } finally {
     await rm(passwordFile, { force: true });
@@ -150,7 +156,7 @@ async function stop(cluster: string, binaries: Binaries): Promise<void> {
 }
 
 async function createDatabase(url: string): Promise<void> {
-  const client = new pg.Client(url);
+  const client = new Client(url);
   await client.connect();
   try {
     const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE]);
@@ -171,14 +177,21 @@ async function runAsServerUser(program: string, args: readonly string[]): Promis
   }
   try {
     await run('setpriv', [
-      ...[`--reuid=${SERVER_USER_ID}`, `--regid=${SERVER_USER_ID}`, '--clear-groups'],
-      ...['--inh-caps=+dac_override', '--ambient-caps=+dac_override', '--securebits=+no_setuid_fixup'],
-      ...['--', program, ...args],
+      `--reuid=${SERVER_USER_ID}`,
+      `--regid=${SERVER_USER_ID}`,
+      '--clear-groups',
+      '--inh-caps=+dac_override',
+      '--ambient-caps=+dac_override',
+      '--securebits=+no_setuid_fixup', // else access(2) would ignore the capability
+      '--',
+      program,
+      ...args,
     ]);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     throw new Error(
       'as root the embedded PostgreSQL needs setpriv (util-linux): run as an ordinary user, or set DATABASE_URL',
+      { cause: error },
     );
   }
 }

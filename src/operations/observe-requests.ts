@@ -1,4 +1,5 @@
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
+import { routeOf } from '../http/request.js';
 import type { Metrics } from './metrics.js';
 
 /** Measures every request. The route is told as its pattern: the path itself may hold a token or an id. */
@@ -7,8 +8,7 @@ export function observeRequests(metrics: Metrics): RequestHandler {
     const startedAt = process.hrtime.bigint();
     response.once('finish', () => {
       const seconds = Number(process.hrtime.bigint() - startedAt) / 1e9;
-      const route = (request.route as { path?: string } | undefined)?.path ?? 'none';
-      metrics.observeRequest(knownMethod(request.method), route, response.statusCode, seconds);
+      metrics.observeRequest(knownMethod(request.method), routeOf(request), response.statusCode, seconds);
     });
     next();
   };

@@ -22,6 +22,9 @@ const CASE_COLUMNS = `
 
 const SELECT_CASE = `SELECT ${CASE_COLUMNS} FROM cases c JOIN workflows w USING (workflow_id) WHERE c.id = $1`;
 
+/** With a total, where nothing matches, one row has the total and nothing else. */
+type TotalledRow = (CaseRow | { [column in keyof CaseRow]: null }) & { readonly total?: string };
+
 /** Reads cases. Each answer is one statement, so that what it says holds together. */
 @Injectable()
 export class CasesReader {
@@ -40,9 +43,9 @@ export class CasesReader {
     const question = questionOf(query);
     const position = query.cursor === undefined ? undefined : await this.cursors.read(question, query.cursor);
     const { text, parameters } = listStatement(query, position as [number, string] | undefined);
-    const rows = await this.dataSource.query<(CaseRow & { total?: string })[]>(text, parameters);
+    const rows = await this.dataSource.query<TotalledRow[]>(text, parameters);
     const page = await toPage(
-      rows.filter((row) => row.id !== null), // the total comes in a row of its own where nothing matches
+      rows.filter((row): row is CaseRow & TotalledRow => row.id !== null),
       query.limit,
       (row) => CaseResponse.from(row, reveals),
       async (last) => this.cursors.write(question, [last.completed_at.getTime(), last.id]),

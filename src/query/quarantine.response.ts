@@ -60,10 +60,15 @@ export class QuarantineResponse {
   static from(this: void, row: QuarantineRow, reveals: boolean): QuarantineResponse {
     const { id, reason, errors, count, kind, workflow_id, case_id, callee_number } = row;
     return {
-      ...{ id, reason, errors, count },
+      id,
+      reason,
+      errors,
+      count,
       first_received_at: row.first_received_at.toISOString(),
       last_received_at: row.last_received_at.toISOString(),
-      ...{ kind, workflow_id, case_id },
+      kind,
+      workflow_id,
+      case_id,
       callee_number: callee_number === null || reveals ? callee_number : maskNumber(callee_number),
     };
   }

@@ -15,3 +15,8 @@ export function assignRequestId(_request: Request, response: Response, next: Nex
 export function requestIdOf(response: Response): string {
   return response.getHeader(HEADER) as string;
 }
+
+/** The pattern that the request's path matched. The path itself may hold a token or an id, and must not be told on. */
+export function routeOf(request: Request): string {
+  return (request.route as { path?: string } | undefined)?.path ?? 'none';
+}

@@ -1,0 +1,86 @@
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import { type ApiKey, makeApiKey } from '../../src/access/api-key.js';
+import { createApp } from '../../src/app.js';
+import { type Config, parseConfig } from '../../src/config.js';
+import { PROVIDER_EXAMPLE } from '../../src/ingest/provider-example.js';
+import { createDatabase, type TestDatabase } from './database.js';
+
+export const TOKEN = 'test-webhook-token';
+export const READ_KEY = 'secret-of-the-reader';
+export const ALL_KEY = 'secret-of-the-operator';
+
+const KEYS: ApiKey[] = [
+  makeApiKey('reader', ['read'], READ_KEY),
+  makeApiKey('operator', ['read', 'reveal', 'operate'], ALL_KEY),
+];
+
+export type Json = Record<string, any>; // oxlint-disable-line typescript/no-explicit-any -- what a client sees has no types
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  readonly body: Json;
+}
+
+/** The service in this process, on a port and, unless one is given, a database of its own. */
+export interface TestService {
+  readonly url: string;
+  readonly app: NestExpressApplication;
+  readonly database: TestDatabase;
+  /** Posts to the webhook: a text or bytes as they are, anything else as JSON. */
+  post(body: unknown, headers?: Record<string, string>): Promise<Answer>;
+  /** Asks with a key that may see everything. */
+  get(path: string, key?: string): Promise<Answer>;
+  stop(): Promise<void>;
+}
+
+export async function startService({
+  database,
+  config = {},
+}: { database?: TestDatabase; config?: Partial<Config> } = {}): Promise<TestService> {
+  const own = database ?? (await createDatabase());
+  const settings = parseConfig({ DATABASE_URL: own.url, WEBHOOK_TOKENS: TOKEN, API_KEYS: 'nobody:read:nothing' });
+  const app = await createApp({ ...settings, apiKeys: KEYS, ...config }, own.url, false);
+  await app.listen(0, '127.0.0.1');
+  const { port } = app.getHttpServer().address() as { port: number };
+  const url = `http://127.0.0.1:${port}`;
+  return {
+    url,
+    app,
+    database: own,
+    post: async (body, headers = {}) => send(`${url}${webhookPath()}`, postOf(body, headers)),
+    get: async (path, key = ALL_KEY) => send(`${url}${path}`, { headers: { authorization: `Bearer ${key}` } }),
+    stop: async () => {
+      await app.close();
+      if (!database) await own.drop();
+    },
+  };
+}
+
+export function webhookPath(token = TOKEN, kind = 'workflow-list-completion'): string {
+  return `/webhooks/airudder/${token}/${kind}`;
+}
+
+export async function send(url: string, init: RequestInit = {}): Promise<Answer> {
+  const response = await fetch(url, init);
+  const text = await response.text();
+  const isJson = /json/.test(response.headers.get('content-type') ?? '');
+  return { status: response.status, headers: response.headers, text, body: isJson ? (JSON.parse(text) as Json) : {} };
+}
+
+function postOf(body: unknown, headers: Record<string, string>): RequestInit {
+  const isRaw = typeof body === 'string' || body instanceof Uint8Array;
+  return {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: isRaw ? body : JSON.stringify(body),
+  };
+}
+
+type Example = Omit<typeof PROVIDER_EXAMPLE, 'rows'> & { rows: Json[] };
+
+/** The provider's own example, with changes. */
+export function notification(changes: Json = {}): Example & Json {
+  return { ...structuredClone(PROVIDER_EXAMPLE), ...changes };
+}
