@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { chown, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import net from 'node:net';
 import path from 'node:path';
@@ -43,8 +43,8 @@ export async function startEmbeddedPostgres(
   const binaries = await loadBinaries();
   if (!(await isCluster(cluster))) await initialise(cluster, binaries, password);
   await endOrphan(cluster, binaries);
-  const port = await findFreePort();
-  await start(cluster, binaries, { ...settings, port: String(port), listen_addresses: '127.0.0.1' });
+  const port = settings['port'] ?? String(await findFreePort());
+  await start(cluster, binaries, { ...settings, port, listen_addresses: '127.0.0.1' });
   const url = (database = DATABASE): string => `postgres://${USER}:${password}@127.0.0.1:${port}/${database}`;
   await createDatabase(url('postgres'));
   return { url, stop: async () => stop(cluster, binaries) };
@@ -76,12 +76,16 @@ async function isCluster(cluster: string): Promise<boolean> {
   return (await readOptional(path.join(cluster, 'PG_VERSION'))) !== undefined;
 }
 
-/** `initdb` works in a folder beside the final one: a process that is killed meanwhile leaves no half-made cluster. */
+/**
+ * `initdb` works in a new folder beside the final one: a process that is killed meanwhile leaves no half-made cluster, and
+ * an `initdb` that outlives it cannot get in the way of the next.
+ */
 async function initialise(cluster: string, binaries: Binaries, password: string): Promise<void> {
-  const draft = `${cluster}.new`;
-  const passwordFile = `${cluster}.password`;
-  await rm(draft, { recursive: true, force: true });
-  await mkdir(draft, { recursive: true, mode: 0o700 });
+  const drafts = `${cluster}-drafts`;
+  await rm(drafts, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+  await mkdir(drafts, { recursive: true });
+  const draft = await mkdtemp(path.join(drafts, 'cluster-'));
+  const passwordFile = `${draft}.password`;
   await writeFile(passwordFile, password, { mode: 0o600 });
   try {
     await giveToServerUser(draft, passwordFile);
@@ -99,6 +103,7 @@ async function initialise(cluster: string, binaries: Binaries, password: string)
     await rm(passwordFile, { force: true });
   }
   await rename(draft, cluster);
+  await rm(drafts, { recursive: true });
 }
 
 /**

@@ -1,0 +1,97 @@
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import path from 'node:path';
+import { ConsoleLogger, Logger } from '@nestjs/common';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import type { Migration } from 'typeorm';
+import { addGeneratedSecrets, readOrMakeSecret } from './access/generated-secrets.js';
+import { createApp } from './app.js';
+import { type Config, ConfigError, parseConfig, readEnvironment } from './config.js';
+import { describeError, isDatabaseUnavailable } from './database/errors.js';
+import { migrate } from './database/migrate.js';
+import { renderBanner } from './local/banner.js';
+import { DataDirLock } from './local/data-dir-lock.js';
+import { startEmbeddedPostgres } from './local/embedded-postgres.js';
+
+export interface Service {
+  /** Answers the requests under way, closes all connections, and ends the embedded PostgreSQL. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts everything, in the order in which one thing needs the other: settings, secrets, in local mode the database,
+ * migrations, HTTP.
+ *
+ * @throws Error whose message is one line for the operator; what was started until then is stopped again
+ */
+export async function startService(): Promise<Service> {
+  const started: (() => Promise<unknown>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const end of started.splice(0).toReversed()) await end();
+  };
+  try {
+    await start(started);
+    return { stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function start(started: (() => Promise<unknown>)[]): Promise<void> {
+  const { config, generated } = await addGeneratedSecrets(parseConfig(readEnvironment()));
+  const local = config.databaseUrl === undefined ? await startLocal(config.dataDir, started) : undefined;
+  const databaseUrl = config.databaseUrl ?? local?.databaseUrl ?? '';
+  const migrations = await migrateOrExplain(databaseUrl);
+
+  const logger = new ConsoleLogger({ json: true, flattenParams: true, logLevels: ['fatal', 'error', 'warn'] });
+  const app = await createApp(config, databaseUrl, logger);
+  started.push(async () => app.close());
+  const baseUrl = await listen(app, config);
+  local?.lock.announce(baseUrl);
+
+  logger.setLogLevels(['fatal', 'error', 'warn', 'log']); // only now: Nest logs each of its routes
+  const names = migrations.map(({ name }) => name);
+  new Logger('Start').log('ready', { url: baseUrl, migrations: names, node: process.version });
+  if (config.generateSecrets) process.stdout.write(renderBanner(baseUrl, config, generated));
+}
+
+async function startLocal(
+  dataDir: string,
+  started: (() => Promise<unknown>)[],
+): Promise<{ databaseUrl: string; lock: DataDirLock }> {
+  const lock = await DataDirLock.acquire(dataDir);
+  started.push(async () => lock.release());
+  const password = await readOrMakeSecret(dataDir, 'postgres-password');
+  const postgres = await startEmbeddedPostgres(path.join(dataDir, 'postgres'), password);
+  started.push(async () => postgres.stop());
+  return { databaseUrl: postgres.url(), lock };
+}
+
+async function migrateOrExplain(databaseUrl: string): Promise<Migration[]> {
+  try {
+    return await migrate(databaseUrl);
+  } catch (error) {
+    const { code, name } = describeError(error);
+    const words = isDatabaseUnavailable(error) ? 'cannot be reached or does not let us in' : 'refused a migration';
+    throw new ConfigError('DATABASE_URL', `names a PostgreSQL that ${words} (${String(code ?? name)})`);
+  }
+}
+
+async function listen(app: NestExpressApplication, { port, host }: Config): Promise<string> {
+  try {
+    await app.listen(port, host);
+  } catch (error) {
+    const { code } = describeError(error);
+    throw new ConfigError('PORT', `${port} cannot be listened on at HOST ${host} (${String(code)})`);
+  }
+  const server: Server = app.getHttpServer();
+  const address = server.address() as AddressInfo;
+  return `http://${toUrlHost(host)}:${address.port}`;
+}
+
+/** An address that a browser on this machine can open. */
+function toUrlHost(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
+  return host.includes(':') ? `[${host}]` : host;
+}
