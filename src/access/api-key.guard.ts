@@ -9,13 +9,17 @@ import {
   UseGuards,
 } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { ApiBearerAuth } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiExtension } from '@nestjs/swagger';
 import type { Request } from 'express';
 import { CONFIG, type Config } from '../config.js';
 import { Problem } from '../http/problem.js';
 import { type ApiKey, findBySecret, type Scope } from './api-key.js';
 
 const SCOPE = 'scope';
+
+/** Under this name the OpenAPI document tells which scope an operation needs: OpenAPI 3.0 has no word for it. */
+export const SCOPE_EXTENSION = 'x-scope';
+
 const keys = new WeakMap<Request, ApiKey>();
 
 /** Lets a request in whose `Authorization: Bearer <secret>` belongs to an API key with the scope asked for. */
@@ -41,7 +45,12 @@ export class ApiKeyGuard implements CanActivate {
 
 /** Opens a controller to API keys with this scope, and says so in the OpenAPI document. */
 export function NeedsScope(scope: Scope): ClassDecorator & MethodDecorator {
-  return applyDecorators(SetMetadata(SCOPE, scope), UseGuards(ApiKeyGuard), ApiBearerAuth('apiKey'));
+  return applyDecorators(
+    SetMetadata(SCOPE, scope),
+    UseGuards(ApiKeyGuard),
+    ApiBearerAuth('apiKey'),
+    ApiExtension(SCOPE_EXTENSION, scope),
+  );
 }
 
 /** Whether the request's key may see whole phone numbers and raw bodies. */

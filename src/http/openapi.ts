@@ -1,5 +1,8 @@
 import type { INestApplication } from '@nestjs/common';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
+import { SCOPE_EXTENSION } from '../access/api-key.guard.js';
+
+type OperationObject = NonNullable<OpenAPIObject['paths'][string]['get']>;
 
 const description = `Receives AI Rudder's workflow notifications and answers whether a case is done.
 
@@ -29,7 +32,24 @@ export function buildOpenApi(app: INestApplication): OpenAPIObject {
     .addTag('quarantine', 'What was refused, and why.')
     .addTag('operations', 'Health and metrics.')
     .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'The secret of an entry in API_KEYS.' }, 'apiKey');
-  return SwaggerModule.createDocument(app, builder.build());
+  return describeScopes(SwaggerModule.createDocument(app, builder.build()));
+}
+
+/** Says in words what the extension says to programs. */
+function describeScopes(document: OpenAPIObject): OpenAPIObject {
+  for (const path of Object.values(document.paths)) {
+    for (const operation of Object.values(path) as OperationObject[]) {
+      const scope: unknown = Reflect.get(operation, SCOPE_EXTENSION);
+      if (typeof scope !== 'string') continue;
+      operation.description = [operation.description, `Needs the scope \`${scope}\`.`].filter(Boolean).join('\n\n');
+    }
+  }
+  return document;
+}
+
+/** The document as the file `openapi.json` has it. */
+export function renderOpenApi(app: INestApplication): string {
+  return `${JSON.stringify(buildOpenApi(app), null, 2)}\n`;
 }
 
 /** Serves Swagger UI at /docs and the document at /openapi.json. */

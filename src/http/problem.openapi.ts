@@ -21,7 +21,7 @@ class ProblemSchema {
   })
   type: string;
 
-  @ApiProperty({ example: 'Invalid notification' })
+  @ApiProperty({ description: 'The kind of problem, for people.', example: 'Invalid notification' })
   title: string;
 
   @ApiProperty({ description: 'The HTTP status.', example: 400 })

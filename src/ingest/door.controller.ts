@@ -1,4 +1,5 @@
 import { Controller, HttpCode, Inject, Logger, Param, Post, Req, Res } from '@nestjs/common';
+import { ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { WebhookTokens } from '../access/webhook-tokens.js';
 import { CONFIG, type Config } from '../config.js';
@@ -15,6 +16,7 @@ import { Writer } from './writer.js';
 
 /** Where AI Rudder posts. A `200` means: committed. Every other answer means: not acknowledged. */
 @Controller('webhooks/airudder')
+@ApiTags('webhook')
 export class DoorController {
   readonly #logger = new Logger('Door');
 

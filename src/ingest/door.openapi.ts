@@ -1,13 +1,5 @@
 import { applyDecorators } from '@nestjs/common';
-import {
-  ApiBody,
-  ApiExtraModels,
-  ApiOkResponse,
-  ApiOperation,
-  ApiParam,
-  ApiTags,
-  getSchemaPath,
-} from '@nestjs/swagger';
+import { ApiBody, ApiExtraModels, ApiOkResponse, ApiOperation, ApiParam, getSchemaPath } from '@nestjs/swagger';
 import { ApiProblems } from '../http/problem.openapi.js';
 import { KINDS } from './notification.js';
 import { PROVIDER_EXAMPLE } from './provider-example.js';
@@ -24,7 +16,6 @@ Unknown fields are accepted and kept. Every body that is refused for what it is 
 /** The door in the OpenAPI document. The body is read and judged by the door itself, so nothing here can be inferred. */
 export function DescribeDoor(): MethodDecorator {
   return applyDecorators(
-    ApiTags('webhook'),
     ApiOperation({ operationId: 'receiveNotification', summary: 'Receive a notification from AI Rudder', description }),
     ApiParam({
       name: 'token',

@@ -6,7 +6,7 @@ import { DataSource } from 'typeorm';
 const CHECK_TIMEOUT_MS = 2_000;
 
 class Liveness {
-  @ApiProperty({ enum: ['live'] })
+  @ApiProperty({ enum: ['live'], description: 'The process answers.' })
   status: 'live';
 }
 
@@ -30,7 +30,7 @@ export class HealthController {
     summary: 'Whether the process answers',
     description: 'If not, restart it.',
   })
-  @ApiOkResponse({ type: Liveness })
+  @ApiOkResponse({ type: Liveness, description: 'It answers.' })
   live(): Liveness {
     return { status: 'live' };
   }
@@ -41,8 +41,8 @@ export class HealthController {
     summary: 'Whether the service can accept notifications',
     description: 'If not, send no traffic here.',
   })
-  @ApiOkResponse({ type: Readiness })
-  @ApiServiceUnavailableResponse({ type: Readiness })
+  @ApiOkResponse({ type: Readiness, description: 'Ready.' })
+  @ApiServiceUnavailableResponse({ type: Readiness, description: 'Not ready.' })
   async ready(@Res({ passthrough: true }) response: Response): Promise<Readiness> {
     const isUp = await this.postgresAnswers();
     if (!isUp) response.status(HttpStatus.SERVICE_UNAVAILABLE);

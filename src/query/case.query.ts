@@ -1,17 +1,15 @@
 import { ApiPropertyOptional } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
-import { IsBoolean, IsIn, IsOptional, IsString, ValidateBy } from 'class-validator';
+import { IsBoolean, IsIn, IsOptional, IsString } from 'class-validator';
 import { IsStorableText } from '../database/storable-text.js';
 import { PageQuery } from './page.js';
+import { IsTime } from './time.js';
 
 const once = { message: 'must be given once' };
 
-/** RFC 3339 with a time zone: without one it would mean something else on each machine. */
-const RFC_3339 = /^(\d{4}-\d{2}-\d{2})[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$/;
-
 /** Which cases; all conditions must hold. Those on node tasks must hold for one and the same node task. */
 export class CaseQuery extends PageQuery {
-  @ApiPropertyOptional({ example: '707c2a72791f4fcd9890120ccfe52983' })
+  @ApiPropertyOptional({ description: 'Of this workflow.', example: '707c2a72791f4fcd9890120ccfe52983' })
   @IsOptional()
   @IsString(once)
   @IsStorableText()
@@ -84,20 +82,4 @@ export class CaseQuery extends PageQuery {
   @Transform(({ value }: { value: unknown }) => (value === 'true' ? true : value === 'false' ? false : value))
   @IsBoolean({ message: 'must be true or false' })
   include_total: boolean = false;
-}
-
-function IsTime(): PropertyDecorator {
-  return ValidateBy({
-    name: 'isTime',
-    validator: {
-      validate: (value: unknown) => typeof value === 'string' && isTime(value),
-      defaultMessage: () => 'must be a time like 2026-01-31T00:00:00Z (RFC 3339; a plus sign in it is written %2B)',
-    },
-  });
-}
-
-function isTime(text: string): boolean {
-  const day = RFC_3339.exec(text)?.[1];
-  if (day === undefined || Number.isNaN(Date.parse(text))) return false;
-  return new Date(`${day}T00:00:00Z`).toISOString().startsWith(day); // 31 February would have become 3 March
 }

@@ -19,7 +19,7 @@ export class CaseNodeTaskResponse {
   @ApiProperty({ type: 'integer', description: 'Place in the order received, from 0.', example: 0 })
   position: number;
 
-  @ApiProperty({ example: '300e4513a8a44567a933f893cee2b637' })
+  @ApiProperty({ description: "The provider's id of the node task.", example: '300e4513a8a44567a933f893cee2b637' })
   nodetask_id: string;
 
   @ApiProperty({ description: 'As last named, by whatever case.', example: 'Voicebot Call1' })
@@ -49,7 +49,7 @@ export class CaseResponse {
   })
   id: string;
 
-  @ApiProperty({ example: '707c2a72791f4fcd9890120ccfe52983' })
+  @ApiProperty({ description: "The provider's id of the workflow.", example: '707c2a72791f4fcd9890120ccfe52983' })
   workflow_id: string;
 
   @ApiProperty({ description: 'As last named.', example: 'test-544-0001' })

@@ -5,7 +5,7 @@ import { ApiProblems } from '../http/problem.openapi.js';
 import { CaseQuery } from './case.query.js';
 import { CaseResponse } from './case.response.js';
 import { CasesReader } from './cases.reader.js';
-import { found, IdParam } from './found.js';
+import { ApiIdParam, found, IdParam } from './found.js';
 import { NotificationResponse } from './notification.response.js';
 import { NotificationsReader } from './notifications.reader.js';
 import { ApiPage, type Page, PageQuery } from './page.js';
@@ -38,7 +38,8 @@ export class CasesController {
 
   @Get(':id')
   @ApiOperation({ operationId: 'getCase', summary: 'One case with its node tasks in order' })
-  @ApiOkResponse({ type: CaseResponse })
+  @ApiIdParam('Id of the case in this service.', '0198c7a2-5f0f-7b11-8c2e-4d1f0a9b3c77')
+  @ApiOkResponse({ type: CaseResponse, description: 'The case.' })
   @ApiProblems('not_found')
   async get(@IdParam() id: string, @Reveals() reveals: boolean): Promise<CaseResponse> {
     return found(await this.cases.get(id, reveals));
@@ -50,6 +51,7 @@ export class CasesController {
     summary: 'The timeline of a case: every delivery with its verdict',
     description: 'In order of receipt.',
   })
+  @ApiIdParam('Id of the case in this service.', '0198c7a2-5f0f-7b11-8c2e-4d1f0a9b3c77')
   @ApiPage(NotificationResponse)
   @ApiProblems('invalid_request', 'invalid_cursor', 'not_found')
   async listNotifications(

@@ -4,6 +4,7 @@ import type { CaseQuery } from './case.query.js';
 import { type CaseRow, CaseResponse } from './case.response.js';
 import { Cursors } from './cursor.js';
 import { type Page, toPage } from './page.js';
+import { parseTime } from './time.js';
 
 const CASE_FILTERS = ['workflow_id', 'case_id', 'callee_number'] as const;
 const NODE_TASK_FILTERS = ['task_id', 'nodetask_id', 'node_type'] as const;
@@ -107,8 +108,8 @@ function selectMatches(query: CaseQuery, bind: (value: unknown) => string): Matc
   const equal = (table: string, names: readonly (keyof CaseQuery)[]): string[] =>
     names.map((name) => `${table}.${name} = ${bind(query[name])}`);
   const between = (column: string): string[] => [
-    ...(query.completed_from === undefined ? [] : [`${column} >= ${bind(query.completed_from)}`]),
-    ...(query.completed_to === undefined ? [] : [`${column} < ${bind(query.completed_to)}`]),
+    ...(query.completed_from === undefined ? [] : [`${column} >= ${bind(parseTime(query.completed_from))}`]),
+    ...(query.completed_to === undefined ? [] : [`${column} < ${bind(parseTime(query.completed_to))}`]),
   ];
   const ofCase = asked(CASE_FILTERS);
   const ofNodeTask = asked(NODE_TASK_FILTERS);

@@ -1,4 +1,5 @@
 import { Param, ParseUUIDPipe } from '@nestjs/common';
+import { ApiParam } from '@nestjs/swagger';
 import { isStorableText } from '../database/storable-text.js';
 import { Problem } from '../http/problem.js';
 
@@ -19,6 +20,11 @@ export function IdParam(): ParameterDecorator {
         ]),
     }),
   );
+}
+
+/** Documents the path's `id`. */
+export function ApiIdParam(description: string, example: string): MethodDecorator {
+  return ApiParam({ name: 'id', description, example, schema: { type: 'string', format: 'uuid' } });
 }
 
 /** The path's `workflow_id`: any text. What PostgreSQL cannot hold is the id of nothing. */

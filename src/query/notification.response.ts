@@ -25,10 +25,10 @@ export class NotifiedCaseResponse {
   })
   id: string;
 
-  @ApiProperty({ example: '707c2a72791f4fcd9890120ccfe52983' })
+  @ApiProperty({ description: "The provider's id of the workflow.", example: '707c2a72791f4fcd9890120ccfe52983' })
   workflow_id: string;
 
-  @ApiProperty({ example: 'test-caseid11' })
+  @ApiProperty({ description: "The customer's own id of the case; may be empty.", example: 'test-caseid11' })
   case_id: string;
 
   @ApiProperty({ description: 'Masked without the scope `reveal`.', example: '******456' })
@@ -44,10 +44,10 @@ export class NotificationResponse {
   })
   id: string;
 
-  @ApiProperty({ example: 'workflow-list-completion' })
+  @ApiProperty({ description: 'Kind of the notification.', example: 'workflow-list-completion' })
   kind: string;
 
-  @ApiProperty({ format: 'date-time', example: '2026-01-31T09:30:00.000Z' })
+  @ApiProperty({ description: 'When it was received.', format: 'date-time', example: '2026-01-31T09:30:00.000Z' })
   received_at: string;
 
   @ApiProperty({
@@ -62,7 +62,7 @@ export class NotificationResponse {
   @ApiProperty({ type: 'integer', description: 'Size of the body.', example: 620 })
   body_bytes: number;
 
-  @ApiProperty({ type: NotifiedCaseResponse })
+  @ApiProperty({ type: NotifiedCaseResponse, description: 'The case that it was about.' })
   case: NotifiedCaseResponse;
 
   static from(this: void, row: NotificationRow, reveals: boolean): NotificationResponse {

@@ -2,7 +2,7 @@ import { Controller, Get } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { NeedsScope, Reveals } from '../access/api-key.guard.js';
 import { ApiProblems } from '../http/problem.openapi.js';
-import { found, IdParam } from './found.js';
+import { ApiIdParam, found, IdParam } from './found.js';
 import { NotificationWithBodyResponse } from './notification.response.js';
 import { NotificationsReader } from './notifications.reader.js';
 
@@ -18,7 +18,8 @@ export class NotificationsController {
     summary: 'One notification',
     description: 'With the scope `reveal` also the bytes as received.',
   })
-  @ApiOkResponse({ type: NotificationWithBodyResponse })
+  @ApiIdParam('Id of the notification: the X-Request-Id of its answer.', '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55')
+  @ApiOkResponse({ type: NotificationWithBodyResponse, description: 'The notification.' })
   @ApiProblems(
     'invalid_request',
     'unauthorized',

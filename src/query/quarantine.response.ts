@@ -29,13 +29,17 @@ export class QuarantineResponse {
   })
   count: number;
 
-  @ApiProperty({ format: 'date-time', example: '2026-01-31T09:30:00.000Z' })
+  @ApiProperty({
+    description: 'When these bytes came first.',
+    format: 'date-time',
+    example: '2026-01-31T09:30:00.000Z',
+  })
   first_received_at: string;
 
-  @ApiProperty({ format: 'date-time', example: '2026-01-31T09:30:00.000Z' })
+  @ApiProperty({ description: 'When these bytes came last.', format: 'date-time', example: '2026-01-31T09:30:00.000Z' })
   last_received_at: string;
 
-  @ApiProperty({ example: 'workflow-list-completion' })
+  @ApiProperty({ description: 'Kind of the notification.', example: 'workflow-list-completion' })
   kind: string;
 
   @ApiProperty({

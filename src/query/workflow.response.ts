@@ -2,7 +2,7 @@ import { ApiProperty } from '@nestjs/swagger';
 
 /** A workflow in the list. */
 export class WorkflowResponse {
-  @ApiProperty({ example: '707c2a72791f4fcd9890120ccfe52983' })
+  @ApiProperty({ description: "The provider's id of the workflow.", example: '707c2a72791f4fcd9890120ccfe52983' })
   workflow_id: string;
 
   @ApiProperty({ description: 'As last named.', example: 'test-544-0001' })
@@ -32,10 +32,18 @@ export class WorkflowDetailResponse extends WorkflowResponse {
   @ApiProperty({ type: 'integer', description: 'Deliveries, repeats included.', example: 1 })
   notification_count: number;
 
-  @ApiProperty({ format: 'date-time', example: '2026-01-31T09:30:00.000Z' })
+  @ApiProperty({
+    description: 'Completion of its first case.',
+    format: 'date-time',
+    example: '2026-01-31T09:30:00.000Z',
+  })
   first_completed_at: string;
 
-  @ApiProperty({ format: 'date-time', example: '2026-01-31T09:30:00.000Z' })
+  @ApiProperty({
+    description: 'Completion of its newest case.',
+    format: 'date-time',
+    example: '2026-01-31T09:30:00.000Z',
+  })
   last_completed_at: string;
 
   static override from(this: void, row: WorkflowDetailRow): WorkflowDetailResponse {
@@ -51,7 +59,7 @@ export class WorkflowDetailResponse extends WorkflowResponse {
 
 /** A node task of a workflow. */
 export class NodeTaskResponse {
-  @ApiProperty({ example: '300e4513a8a44567a933f893cee2b637' })
+  @ApiProperty({ description: "The provider's id of the node task.", example: '300e4513a8a44567a933f893cee2b637' })
   nodetask_id: string;
 
   @ApiProperty({ description: 'As last named.', example: 'Voicebot Call1' })

@@ -31,7 +31,7 @@ export class WorkflowsController {
   @Get(':workflow_id')
   @ApiOperation({ operationId: 'getWorkflow', summary: 'One workflow with its counts and first and last completion' })
   @ApiParam(idParam)
-  @ApiOkResponse({ type: WorkflowDetailResponse })
+  @ApiOkResponse({ type: WorkflowDetailResponse, description: 'The workflow.' })
   @ApiProblems('not_found')
   async get(@WorkflowIdParam() workflowId: string): Promise<WorkflowDetailResponse> {
     return found(await this.workflows.get(workflowId));

@@ -1,0 +1,103 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { findBySecret } from '../src/access/api-key.js';
+import { maskNumber } from '../src/access/mask.js';
+import { parseConfig, SETTINGS } from '../src/config.js';
+
+const LOCKED = { WEBHOOK_TOKENS: 'token', API_KEYS: 'team:read:secret', DATABASE_URL: 'postgres://u:p@h:5432/d' };
+
+describe('settings', () => {
+  test('with none at all the service runs in local mode and makes its secrets', () => {
+    expect(parseConfig({})).toEqual({
+      databaseUrl: undefined,
+      dataDir: path.resolve('.data'),
+      host: '127.0.0.1',
+      port: 3000,
+      webhookTokens: [],
+      apiKeys: [],
+      generateSecrets: true,
+      bodyLimitBytes: 1_048_576,
+    });
+  });
+
+  test('with a database secrets must be given', () => {
+    expect(() => parseConfig({ ...LOCKED, WEBHOOK_TOKENS: undefined })).toThrow(/^WEBHOOK_TOKENS is not set/);
+    expect(() => parseConfig({ ...LOCKED, API_KEYS: '' })).toThrow(/^API_KEYS is not set/);
+    expect(parseConfig({ ...LOCKED, API_KEYS: '', GENERATE_SECRETS: 'true' }).apiKeys).toEqual([]);
+    expect(() => parseConfig({ GENERATE_SECRETS: 'false' })).toThrow(/^WEBHOOK_TOKENS is not set/);
+  });
+
+  test.each([
+    ['DATABASE_URL', 'mysql://h/d', 'must look like postgres://user:password@host:5432/database'],
+    ['DATABASE_URL', 'postgres://h:port/d', 'must look like postgres://user:password@host:5432/database'],
+    ['PORT', '70000', 'must be a whole number from 0 to 65535'],
+    ['PORT', '0x10', 'must be a whole number from 0 to 65535'],
+    ['BODY_LIMIT_BYTES', '1MB', 'must be a whole number from 1 to 67108864'],
+    ['BODY_LIMIT_BYTES', '0', 'must be a whole number from 1 to 67108864'],
+    ['GENERATE_SECRETS', 'yes', 'must be true or false'],
+    ['WEBHOOK_TOKENS', 'good,b/d', 'entry 2 must have only letters, digits, ".", "_", "~" and "-"'],
+    ['WEBHOOK_TOKENS', 'good,', 'entry 2 must have only letters, digits, ".", "_", "~" and "-"'],
+    ['API_KEYS', 'secret', 'is malformed: entry 1 must look like name:scopes:secret'],
+    ['API_KEYS', 'a:read:', 'is malformed: entry 1 must look like name:scopes:secret'],
+    [
+      'API_KEYS',
+      'a:read:x,b:write:s3cr3t',
+      'is malformed: entry 2: a scope is one of read, reveal, operate, joined by "+"',
+    ],
+    ['API_KEYS', 'a:read:x,a:read:y', 'is malformed: two entries have the same name'],
+    ['API_KEYS', 'a b:read:x', 'is malformed: entry 1: a name has only letters, digits, ".", "_" and "-"'],
+    ['API_KEYS', 'a:read:s3cr3t with space', 'is malformed: entry 1: a secret has only visible ASCII characters'],
+  ])('%s=%s stops the start with one line that names it and repeats no secret', (name, value, problem) => {
+    expect(() => parseConfig({ ...LOCKED, [name]: value })).toThrow(
+      expect.objectContaining({ message: `${name} ${problem}` }),
+    );
+  });
+
+  test('a key may have several scopes, and a secret may have colons', () => {
+    const [key] = parseConfig({ ...LOCKED, API_KEYS: 'ops:read+operate:a:b:c' }).apiKeys;
+    expect(key?.name).toBe('ops');
+    expect([...(key?.scopes ?? [])]).toEqual(['read', 'operate']);
+    expect(findBySecret(key ? [key] : [], 'a:b:c')).toBe(key);
+  });
+
+  test('a configuration that is printed by mistake shows no API key', () => {
+    expect(JSON.stringify(parseConfig({ ...LOCKED, API_KEYS: 'ops:read:very-secret' }))).not.toMatch('very-secret');
+  });
+
+  test('.env.example names every setting, with its default, and no other', async () => {
+    const lines = (await readFile('.env.example', 'utf8')).split('\n');
+    const named = lines.flatMap((line) => /^# ([A-Z_]+)=/.exec(line)?.[1] ?? []);
+    expect(named).toEqual(SETTINGS.map(([name]) => name));
+    for (const [name, fallback] of SETTINGS) {
+      if (/^[\w.]+$/.test(fallback) && fallback !== 'none') expect(lines).toContain(`# ${name}=${fallback}`);
+    }
+  });
+
+  test("README's table of settings is the service's", async () => {
+    const readme = await readFile('README.md', 'utf8');
+    for (const [name, fallback, meaning] of SETTINGS) {
+      const shown = /^[\w.]+$/.test(fallback) && fallback !== 'none' ? `\`${fallback}\`` : fallback;
+      expect(readme).toMatch(new RegExp(`^\\| \`${name}\` *\\| ${escape(shown)} *\\| ${escape(meaning)} *\\|$`, 'm'));
+    }
+    const rows = readme.match(/^\| `[A-Z_]+` /gm) ?? [];
+    expect(rows).toHaveLength(SETTINGS.length);
+  });
+});
+
+describe('a masked number', () => {
+  test.each([
+    ['+628123456', '*******456'],
+    ['1234567', '****567'],
+    ['123456', '******'],
+    ['1', '*'],
+    ['', ''],
+    ['12345😀7', '****5😀7'],
+  ])('%s is shown as %s', (number, masked) => {
+    expect(maskNumber(number)).toBe(masked);
+  });
+});
+
+function escape(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+}
