@@ -1,0 +1,105 @@
+import { DataSource } from 'typeorm';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { dataSourceOptions } from '../src/database/data-source.js';
+import { migrate } from '../src/database/migrate.js';
+import { createDatabase, type TestDatabase } from './support/database.js';
+
+describe('on an empty database', () => {
+  let database: TestDatabase;
+  beforeEach(async () => {
+    database = await createDatabase({ empty: true });
+  });
+  afterEach(async () => database.drop());
+
+  test('many that migrate at once all come up, and each migration runs once', async () => {
+    const ran = await Promise.all(Array.from({ length: 5 }, async () => migrate(database.url)));
+    expect(ran.map((migrations) => migrations.length).toSorted()).toEqual([0, 0, 0, 0, 1]);
+    expect(await migrate(database.url)).toEqual([]);
+  });
+
+  test('down takes everything away, and up again makes the same', async () => {
+    await migrate(database.url);
+    const first = await describeSchema(database);
+    expect(first.length).toBeGreaterThan(60);
+
+    const dataSource = await new DataSource(dataSourceOptions(database.url)).initialize();
+    for (let left = dataSource.migrations.length; left > 0; left -= 1) await dataSource.undoLastMigration();
+    await dataSource.destroy();
+    const left = await describeSchema(database);
+    expect(left.filter((line) => !line.includes('migrations'))).toEqual([]);
+
+    await migrate(database.url);
+    expect(await describeSchema(database)).toEqual(first);
+  });
+
+  test('a lock left by a killed migration does not stand in the way', async () => {
+    await migrate(database.url);
+    await database.query(`SELECT pg_advisory_unlock_all()`);
+    expect(await migrate(database.url)).toEqual([]);
+  });
+});
+
+describe('on the migrated database', () => {
+  let database: TestDatabase;
+  let dataSource: DataSource;
+  beforeAll(async () => {
+    database = await createDatabase();
+    dataSource = await new DataSource(dataSourceOptions(database.url)).initialize();
+  });
+  afterAll(async () => {
+    await dataSource.destroy();
+    await database.drop();
+  });
+
+  const differences = async (): Promise<string[]> => {
+    const { upQueries } = await dataSource.driver.createSchemaBuilder().log();
+    return upQueries.map(({ query }) => query);
+  };
+
+  test('migrations and entities agree', async () => {
+    expect(await differences()).toEqual([]);
+  });
+
+  test.each([
+    [`ALTER TABLE cases ALTER COLUMN revision TYPE bigint`, `ALTER TABLE cases ALTER COLUMN revision TYPE integer`],
+    [`ALTER TABLE cases ALTER COLUMN case_id DROP NOT NULL`, `ALTER TABLE cases ALTER COLUMN case_id SET NOT NULL`],
+    [
+      `ALTER TABLE cases RENAME CONSTRAINT uq_cases_identity TO other`,
+      `ALTER TABLE cases RENAME CONSTRAINT other TO uq_cases_identity`,
+    ],
+    [`ALTER INDEX ix_cases_callee RENAME TO other`, `ALTER INDEX other RENAME TO ix_cases_callee`],
+    [
+      `ALTER TABLE notifications RENAME CONSTRAINT fk_notifications_case TO other`,
+      `ALTER TABLE notifications RENAME CONSTRAINT other TO fk_notifications_case`,
+    ],
+  ])('a disagreement is noticed: %s', async (change, undo) => {
+    await database.query(change);
+    expect(await differences()).not.toEqual([]);
+    await database.query(undo);
+    expect(await differences()).toEqual([]);
+  });
+
+  test('ids are compared byte by byte, whatever the collation of the database', async () => {
+    const rows = await database.query<{ name: string; collation: string }>(
+      `SELECT table_name || '.' || column_name AS name, collation_name AS collation
+       FROM information_schema.columns
+       WHERE table_schema = 'public' AND data_type = 'text' AND column_name ~ '(_id|_number|node_type)$'`,
+    );
+    expect(rows.length).toBeGreaterThan(10);
+    for (const { name, collation } of rows) expect(collation, name).toBe('C');
+  });
+});
+
+/** Every column, constraint and index of the database, a line each. */
+async function describeSchema(database: TestDatabase): Promise<string[]> {
+  const rows = await database.query<{ line: string }>(`
+    SELECT format('%s.%s %s %s %s %s', table_name, column_name, data_type, collation_name, is_nullable, datetime_precision) AS line
+    FROM information_schema.columns WHERE table_schema = 'public'
+    UNION ALL
+    SELECT format('%s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid)) FROM pg_constraint
+    WHERE connamespace = 'public'::regnamespace
+    UNION ALL
+    SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'
+    ORDER BY 1`);
+  return rows.map(({ line }) => line);
+}
