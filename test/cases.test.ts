@@ -38,7 +38,7 @@ function caseOf(minute: number): Json {
 }
 
 const list = async (parameters: Json, key = ALL_KEY): Promise<Answer> =>
-  service.get(`/v1/cases?${new URLSearchParams(parameters)}`, key);
+  service.get(`/v1/cases?${new URLSearchParams(parameters).toString()}`, key);
 const minutesOf = (answer: Answer): number[] =>
   answer.body['data'].map((each: Json) => Number(each['case_id'].slice(5)));
 const minutes = (matches: (minute: number) => boolean): number[] =>

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { CaseEntity, Verdict } from '../src/database/entities.js';
 import { comesOutOfOrder, type Delivered, fold, inOrderOfReceipt } from '../src/ingest/fold.js';
@@ -77,7 +77,7 @@ function writeInBatches(batches: readonly Notification[][]): {
       verdicts.set(notification.id, verdict);
     }
   }
-  const rows = [...cases.values()].map(({ id, workflow_id: _, callee_number: __, ...state }) => {
+  const rows = [...cases.values()].map(({ id, workflow_id, callee_number, ...state }) => {
     return { ...state, content: contents.get(id) };
   });
   return { cases: rows.toSorted((a, b) => a.case_id.localeCompare(b.case_id)), verdicts };

@@ -1,6 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createDatabase, type TestDatabase } from './support/database.js';
 import { type ServiceProcess, spawnService } from './support/process.js';
@@ -10,7 +10,7 @@ let directory: string;
 let database: TestDatabase;
 let replicas: ServiceProcess[];
 beforeEach(async () => {
-  directory = await mkdtemp(path.join(tmpdir(), 'airudder-replicas-'));
+  directory = await mkdtemp(join(tmpdir(), 'airudder-replicas-'));
   database = await createDatabase({ empty: true });
 });
 afterEach(async () => {

@@ -35,13 +35,16 @@ export async function addGeneratedSecrets(config: Config): Promise<OpenableConfi
  * the file appears whole, by a link that only the first of them can make.
  */
 export async function readOrMakeSecret(dataDir: string, name: string): Promise<string> {
-  const directory = path.join(dataDir, 'secrets');
-  const file = path.join(directory, name);
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  return (await readSecret(file)) ?? (await makeSecret(file));
+  const kept = await readSecret(dataDir, name);
+  if (kept !== undefined) return kept;
+  await mkdir(path.dirname(fileOf(dataDir, name)), { recursive: true, mode: 0o700 });
+  await makeSecret(fileOf(dataDir, name));
+  return (await readSecret(dataDir, name)) as string;
 }
 
-async function readSecret(file: string): Promise<string | undefined> {
+/** Returns the secret kept under this name; undefined if none was made yet. */
+export async function readSecret(dataDir: string, name: string): Promise<string | undefined> {
+  const file = fileOf(dataDir, name);
   try {
     const secret = (await readFile(file, 'utf8')).trim();
     if (secret === '') throw new Error(`${file} is empty: remove it to have a new secret made`);
@@ -52,7 +55,7 @@ async function readSecret(file: string): Promise<string | undefined> {
   }
 }
 
-async function makeSecret(file: string): Promise<string> {
+async function makeSecret(file: string): Promise<void> {
   const secret = randomBytes(24).toString('base64url');
   const draft = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`;
   const handle = await open(draft, 'wx', 0o600);
@@ -64,13 +67,15 @@ async function makeSecret(file: string): Promise<string> {
   }
   try {
     await link(draft, file);
-    return secret;
   } catch (error) {
     if (!isCode(error, 'EEXIST')) throw error;
-    return (await readSecret(file)) as string;
   } finally {
     await unlink(draft);
   }
+}
+
+function fileOf(dataDir: string, name: string): string {
+  return path.join(dataDir, 'secrets', name);
 }
 
 function isCode(error: unknown, code: string): boolean {

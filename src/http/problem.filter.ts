@@ -28,7 +28,7 @@ export class ProblemFilter implements ExceptionFilter {
         method: request.method,
         route,
         status,
-        error: describeError(error),
+        error: describeError(error instanceof Problem ? error.cause : error),
       });
     }
     if (status === 401) response.setHeader('WWW-Authenticate', 'Bearer');

@@ -59,19 +59,20 @@ export const PROBLEMS = {
   service_unavailable: [
     503,
     'Service unavailable',
-    'The database cannot be reached. Nothing was promised: try again after Retry-After seconds.',
+    'The service cannot do its work just now. Nothing was kept: try again after Retry-After seconds.',
   ],
 } as const satisfies Record<string, readonly [status: number, title: string, explanation: string]>;
 
 export type ProblemCode = keyof typeof PROBLEMS;
 
-/** A failure that the client is told of as RFC 9457 problem details. */
+/** A failure that the client is told of as RFC 9457 problem details. A cause is only logged. */
 export class Problem extends HttpException {
   constructor(
     readonly code: ProblemCode,
     readonly detail: string,
     readonly errors?: readonly FieldError[],
+    cause?: unknown,
   ) {
-    super(detail, PROBLEMS[code][0]);
+    super(detail, PROBLEMS[code][0], { cause });
   }
 }

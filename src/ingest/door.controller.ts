@@ -14,6 +14,8 @@ import { Quarantine } from './quarantine.js';
 import { Refusal } from './refusal.js';
 import { Writer } from './writer.js';
 
+const NOT_KEPT = 'The notification could not be kept just now. Please send it again.';
+
 /** Where AI Rudder posts. A `200` means: committed. Every other answer means: not acknowledged. */
 @Controller('webhooks/airudder')
 @ApiTags('webhook')
@@ -43,8 +45,10 @@ export class DoorController {
       await this.accept({ id: requestIdOf(response), receivedAt: new Date(), kind }, request);
       return {};
     } catch (error) {
-      this.metrics.countRefused(error instanceof Problem ? error.code : 'service_unavailable');
-      throw error;
+      // Whatever goes wrong here is our own trouble, and the notification is not kept: the sender must try again.
+      const problem = error instanceof Problem ? error : new Problem('service_unavailable', NOT_KEPT, [], error);
+      this.metrics.countRefused(problem.code);
+      throw problem;
     }
   }
 

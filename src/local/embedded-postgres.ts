@@ -111,11 +111,15 @@ async function initialise(cluster: string, binaries: Binaries, password: string)
  * proves nothing, it may belong to another program by now: only a process that was started on this very cluster is ours.
  */
 async function endOrphan(cluster: string, binaries: Binaries): Promise<void> {
-  const pidFile = path.join(cluster, 'postmaster.pid');
-  const pid = Number.parseInt((await readOptional(pidFile)) ?? '', 10);
-  if (Number.isNaN(pid)) return;
+  const pid = await readPid(cluster);
+  if (pid === undefined) return;
   if ((await commandLineOf(pid)).includes(cluster)) await stop(cluster, binaries);
-  else await rm(pidFile);
+  else await rm(path.join(cluster, 'postmaster.pid'));
+}
+
+async function readPid(cluster: string): Promise<number | undefined> {
+  const pid = Number.parseInt((await readOptional(path.join(cluster, 'postmaster.pid'))) ?? '', 10);
+  return Number.isNaN(pid) ? undefined : pid;
 }
 
 async function commandLineOf(pid: number): Promise<string> {
@@ -147,7 +151,9 @@ async function start(cluster: string, binaries: Binaries, settings: Record<strin
   }
 }
 
+/** A server that has ended by itself needs no stopping. */
 async function stop(cluster: string, binaries: Binaries): Promise<void> {
+  if ((await readPid(cluster)) === undefined) return;
   await runAsServerUser(binaries.pg_ctl, [
     'stop',
     '--pgdata',

@@ -1,0 +1,258 @@
+import { randomInt } from 'node:crypto';
+import http from 'node:http';
+import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { urlToHttpOptions } from 'node:url';
+import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { GENERATED_WEBHOOK_TOKEN, readSecret } from '../src/access/generated-secrets.js';
+import { parseConfig, readEnvironment } from '../src/config.js';
+import { findLocalInstance } from '../src/local/data-dir-lock.js';
+import { type Mixture, type Post, simulateNotifications } from './simulated-notifications.js';
+import {
+  type Answer,
+  countOutcome,
+  countSent,
+  isAllAsExpected,
+  type Outcome,
+  renderProgress,
+  renderSummary,
+  startTally,
+  type Tally,
+} from './simulation-report.js';
+
+/** Name, default, meaning. */
+const OPTIONS = [
+  ['count', '1000', 'how many notifications to send'],
+  ['rate', '200', 'how many to send per second; 0: as fast as they are answered'],
+  ['concurrency', '50', 'most requests under way at once'],
+  ['workflows', '5', 'how many workflows the cases belong to'],
+  ['duplicates', '0.05', 'share, 0 to 1, that repeats an earlier notification byte for byte'],
+  ['changes', '0.02', 'share that tells of an earlier case again, with other content'],
+  ['malformed', '0.01', 'share that the service must refuse, for one of several faults'],
+  ['seed', 'random', 'equal seed, workflows and shares: the same bodies in the same order'],
+  ['url', 'found', 'base URL or whole webhook URL; found: of the service that uses DATA_DIR'],
+] as const;
+type Name = (typeof OPTIONS)[number][0];
+type Texts = Readonly<Record<Name, string>>;
+
+interface Plan extends Mixture {
+  readonly count: number;
+  /** 0: no limit. */
+  readonly perSecond: number;
+  readonly concurrency: number;
+  readonly url: string | undefined;
+}
+
+const MAX_SEED = 2 ** 32 - 1;
+const THIS_MACHINE = ['127.0.0.1', 'localhost', '[::1]'];
+const ANSWER_TIMEOUT_MS = 30_000;
+/** How long Ctrl-C waits for the answers to what is under way. */
+const STOP_TIMEOUT_MS = 5_000;
+const LONGEST_SLEEP_MS = 100;
+
+main().catch((error: unknown) => {
+  process.stderr.write(`simulate: ${(error as Error).message}\n`);
+  process.exitCode = 2;
+});
+
+async function main(): Promise<void> {
+  const texts = parseOptions(process.argv.slice(2));
+  if (texts === 'help') {
+    process.stdout.write(renderHelp());
+    return;
+  }
+  const plan = readPlan(texts);
+  const webhook = await findWebhook(plan.url);
+  process.stdout.write(`Sending to ${webhook.origin} with seed ${plan.seed}\n`);
+  const tally = startTally();
+  const endProgress = showProgress(tally, plan.count);
+  await send(plan, webhook, tally).finally(endProgress);
+  process.stdout.write(renderSummary(tally, plan.count));
+  process.exitCode = isAllAsExpected(tally) ? 0 : 1;
+}
+
+function parseOptions(args: string[]): Texts | 'help' {
+  const options: NonNullable<ParseArgsConfig['options']> = { help: { type: 'boolean' } };
+  for (const [name, fallback] of OPTIONS) options[name] = { type: 'string', default: fallback };
+  try {
+    const { values } = parseArgs({ args, options });
+    return values['help'] ? 'help' : (values as Texts);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    // A stray argument may be a webhook URL that lacks its --url: the token in it is not repeated.
+    const isStray = code === 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL';
+    const problem = isStray ? 'There is an argument without an option' : message.split(/\.?(\n|$)/)[0];
+    throw new Error(`${problem}; --help tells the options`, { cause: error });
+  }
+}
+
+function renderHelp(): string {
+  const lines = OPTIONS.map(
+    ([name, fallback, meaning]) => `  --${name.padEnd(12)} ${meaning} (default: ${fallback})\n`,
+  );
+  return `npm run simulate -- [options]
+
+Sends notifications as AI Rudder would to a service on this machine, and says what was answered.
+
+${lines.join('')}
+Ends with 0 if every answer was the expected one, with 1 if not, with 2 if nothing was sent.
+`;
+}
+
+function readPlan(texts: Texts): Plan {
+  const plan = {
+    count: readWhole(texts, 'count', 1, 10_000_000),
+    perSecond: readDecimal(texts, 'rate', 1_000_000),
+    concurrency: readWhole(texts, 'concurrency', 1, 10_000),
+    workflows: readWhole(texts, 'workflows', 1, 100_000),
+    duplicates: readDecimal(texts, 'duplicates', 1),
+    changes: readDecimal(texts, 'changes', 1),
+    malformed: readDecimal(texts, 'malformed', 1),
+    seed: texts.seed === 'random' ? randomInt(MAX_SEED + 1) : readWhole(texts, 'seed', 0, MAX_SEED),
+    url: texts.url === 'found' ? undefined : texts.url,
+  };
+  if (plan.duplicates + plan.changes + plan.malformed > 1) {
+    throw new Error('--duplicates, --changes and --malformed together must not exceed 1');
+  }
+  return plan;
+}
+
+function readWhole(texts: Texts, name: Name, min: number, max: number): number {
+  const value = /^\d{1,15}$/.test(texts[name]) ? Number(texts[name]) : Number.NaN;
+  if (!(value >= min && value <= max)) throw new Error(`--${name} must be a whole number from ${min} to ${max}`);
+  return value;
+}
+
+function readDecimal(texts: Texts, name: Name, max: number): number {
+  const value = /^\d{0,15}\.?\d{1,15}$/.test(texts[name]) ? Number(texts[name]) : Number.NaN;
+  if (!(value <= max)) throw new Error(`--${name} must be a number from 0 to ${max}`);
+  return value;
+}
+
+/** The result holds the token: only its origin may be shown. */
+async function findWebhook(given: string | undefined): Promise<URL> {
+  const url = new URL(given === undefined ? await findServiceUrl() : checkUrl(given));
+  if (!THIS_MACHINE.includes(url.hostname)) {
+    throw new Error(`sends to this machine only (${THIS_MACHINE.join(', ')}), not to ${url.hostname}`);
+  }
+  if (url.pathname === '/') url.pathname = `/webhooks/airudder/${await findToken()}/workflow-list-completion`;
+  return url;
+}
+
+function checkUrl(given: string): string {
+  const url = URL.canParse(given) ? new URL(given) : undefined;
+  if (url?.protocol !== 'http:' || !/^\/(webhooks\/airudder\/[^/]+\/workflow-list-completion)?$/.test(url.pathname)) {
+    throw new Error('--url must be like http://127.0.0.1:3000, or the webhook URL that the service shows at its start');
+  }
+  return given;
+}
+
+async function findServiceUrl(): Promise<string> {
+  const { dataDir } = parseConfig(readEnvironment());
+  const instance = await findLocalInstance(dataDir);
+  if (!instance) throw new Error(`no service uses ${dataDir} now: run \`npm start\` first, or give --url`);
+  if (!instance.url) throw new Error(`the service with process id ${instance.pid} is still starting: try again`);
+  return instance.url;
+}
+
+/** As the service does: it makes a token only where none is given. */
+async function findToken(): Promise<string> {
+  const { webhookTokens, dataDir } = parseConfig(readEnvironment());
+  if (webhookTokens[0] !== undefined) return webhookTokens[0];
+  const generated = await readSecret(dataDir, GENERATED_WEBHOOK_TOKEN);
+  if (generated !== undefined) return generated;
+  throw new Error(`no webhook token in WEBHOOK_TOKENS or ${dataDir}: give the whole webhook URL as --url`);
+}
+
+/** On a terminal one line that is written over, elsewhere a line every two seconds. */
+function showProgress(tally: Tally, count: number): () => void {
+  const { stderr } = process;
+  const show = (): void => {
+    const line = renderProgress(tally, count);
+    stderr.write(stderr.isTTY ? `\r${line.slice(0, stderr.columns - 1)}\x1b[K` : `${line}\n`);
+  };
+  const timer = setInterval(show, stderr.isTTY ? 200 : 2_000);
+  return () => {
+    clearInterval(timer);
+    if (stderr.isTTY) stderr.write('\r\x1b[K');
+  };
+}
+
+/** Sends until the count is reached or Ctrl-C is pressed. Posts are begun in the order of the stream. */
+async function send(plan: Plan, webhook: URL, tally: Tally): Promise<void> {
+  const agent = new http.Agent({ keepAlive: true });
+  const request = { ...urlToHttpOptions(webhook), agent, method: 'POST', timeout: ANSWER_TIMEOUT_MS };
+  const stopping = stopOnInterrupt(agent);
+  const isMyTurn = keepPace(plan, tally.startedAtMs, stopping);
+  const posts = simulateNotifications(plan);
+  const lastOfCase = new Map<number, Promise<void>>();
+  const sendOne = async (post: Post): Promise<void> => {
+    if (stopping.aborted) return;
+    countSent(tally, post);
+    const sentAtMs = performance.now();
+    const outcome = await exchange(request, post);
+    countOutcome(tally, post, outcome, performance.now() - sentAtMs);
+  };
+  const work = async (): Promise<void> => {
+    while (await isMyTurn()) await afterEarlier(lastOfCase, posts.next().value, sendOne);
+  };
+  await Promise.all(Array.from({ length: plan.concurrency }, work));
+  tally.endedAtMs = performance.now();
+  agent.destroy();
+}
+
+function stopOnInterrupt(agent: http.Agent): AbortSignal {
+  const stopping = new AbortController();
+  process.on('SIGINT', () => {
+    if (stopping.signal.aborted) return; // from a terminal npm passes Ctrl-C on a second time
+    stopping.abort();
+    setTimeout(() => agent.destroy(), STOP_TIMEOUT_MS).unref();
+  });
+  return stopping.signal;
+}
+
+/** Waits for the time of the next post; false: there is none. A service that falls behind is not spared the rest. */
+function keepPace(plan: Plan, startedAtMs: number, stopping: AbortSignal): () => Promise<boolean> {
+  const intervalMs = plan.perSecond > 0 ? 1000 / plan.perSecond : 0;
+  let turns = 0;
+  return async () => {
+    if (turns === plan.count) return false;
+    const dueAtMs = startedAtMs + turns * intervalMs;
+    turns += 1;
+    while (!stopping.aborted && performance.now() < dueAtMs) {
+      await sleep(Math.min(dueAtMs - performance.now(), LONGEST_SLEEP_MS));
+    }
+    return !stopping.aborted;
+  };
+}
+
+/** The verdict on a post depends on what came before it: it waits until the earlier ones of its case are answered. */
+async function afterEarlier(
+  lastOfCase: Map<number, Promise<void>>,
+  post: Post,
+  sendOne: (post: Post) => Promise<void>,
+): Promise<void> {
+  const earlier = lastOfCase.get(post.caseOrdinal);
+  const done = earlier ? earlier.then(async () => sendOne(post)) : sendOne(post);
+  lastOfCase.set(post.caseOrdinal, done);
+  await done;
+  if (lastOfCase.get(post.caseOrdinal) === done) lastOfCase.delete(post.caseOrdinal);
+}
+
+async function exchange(options: http.RequestOptions, { body, contentType }: Post): Promise<Outcome> {
+  return await new Promise((resolve) => {
+    const fail = (error: NodeJS.ErrnoException): void => resolve({ failure: error.code ?? error.message });
+    const headers = { 'Content-Type': contentType, 'User-Agent': 'Airudder' };
+    const request = http.request({ ...options, headers }, (response) => {
+      text(response).then((answered) => resolve(readAnswer(response.statusCode ?? 0, answered)), fail);
+    });
+    request.on('error', fail);
+    request.on('timeout', () => request.destroy(new Error(`no answer within ${ANSWER_TIMEOUT_MS / 1000} s`)));
+    request.end(body);
+  });
+}
+
+function readAnswer(status: number, body: string): Answer {
+  const code = /"code":"(\w{1,40})"/.exec(body)?.[1];
+  return { status, code: status === 200 ? undefined : code, isEmptyObject: body === '{}' };
+}
