@@ -111,7 +111,9 @@ describe('accepted by design', () => {
       callee_number: text,
       node_tasks: [{ nodetask_id: `n ${text}`, nodetask_name: text, node_type: text, task_id: text }],
     });
-    const listed = await service.get(`/v1/cases?${new URLSearchParams({ case_id: text, workflow_id: `w ${text}` })}`);
+    const listed = await service.get(
+      `/v1/cases?${new URLSearchParams({ case_id: text, workflow_id: `w ${text}` }).toString()}`,
+    );
     expect(listed.body['data']).toHaveLength(1);
   });
 
