@@ -1,0 +1,28 @@
+import { readFile } from 'node:fs/promises';
+import { expect, test } from 'vitest';
+import { PROVIDER_EXAMPLE } from '../src/ingest/provider-example.js';
+
+const readme = await readFile('README.md', 'utf8');
+
+test('every promise in the README names tests that exist', async () => {
+  const promises = readme.split('\n## ').find((section) => section.startsWith('What is promised'));
+  const named = [...(promises ?? '').matchAll(/`(test\/[\w-]+\.test\.ts)`(?:\s+"([^"]+)")?/g)];
+  expect(named.length).toBeGreaterThan(8);
+  for (const [, file = '', title = ''] of named) {
+    const source = await readFile(file, 'utf8');
+    const words = title.replaceAll(/\s+/g, ' ').replace(/^…,?\s/, '');
+    expect(source, `${file} has no test called "${words}"`).toContain(words);
+  }
+});
+
+test("the README's example is the provider's", () => {
+  const sent = /-d '(\{[^']+\})'/.exec(readme)?.[1] ?? '';
+  expect(JSON.parse(sent)).toEqual(PROVIDER_EXAMPLE);
+});
+
+test('every endpoint of the document is in the README', async () => {
+  const { paths } = JSON.parse(await readFile('openapi.json', 'utf8')) as { paths: object };
+  for (const path of Object.keys(paths)) {
+    expect(readme).toContain(path.replace('{kind}', 'workflow-list-completion'));
+  }
+});
