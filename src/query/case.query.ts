@@ -9,21 +9,21 @@ const once = { message: 'must be given once' };
 
 /** Which cases; all conditions must hold. Those on node tasks must hold for one and the same node task. */
 export class CaseQuery extends PageQuery {
-  @ApiPropertyOptional({ description: 'Of this workflow.', example: '707c2a72791f4fcd9890120ccfe52983' })
+  @ApiPropertyOptional({ description: 'Of this workflow, for example `707c2a72791f4fcd9890120ccfe52983`.' })
   @IsOptional()
   @IsString(once)
   @IsStorableText()
   workflow_id?: string;
 
-  @ApiPropertyOptional({ description: "The customer's own id, whole.", example: 'test-caseid11' })
+  @ApiPropertyOptional({ description: "The customer's own id, whole, for example `test-caseid11`." })
   @IsOptional()
   @IsString(once)
   @IsStorableText()
   case_id?: string;
 
   @ApiPropertyOptional({
-    description: 'The whole number as the provider sent it. A plus sign may be written `+` or `%2B`.',
-    example: '+62123456',
+    description:
+      'The whole number as the provider sent it, for example `+62123456`. The plus sign may also be written `%2B`.',
   })
   @IsOptional()
   // In a query string "+" means a space, and no number begins with one: what arrives as a space was meant as a plus.
@@ -32,19 +32,19 @@ export class CaseQuery extends PageQuery {
   @IsStorableText()
   callee_number?: string;
 
-  @ApiPropertyOptional({ description: 'Went through a node task of this type.', example: 'call' })
+  @ApiPropertyOptional({ description: 'Went through a node task of this type, for example `call`.' })
   @IsOptional()
   @IsString(once)
   @IsStorableText()
   node_type?: string;
 
-  @ApiPropertyOptional({ description: 'Went through this node task.', example: '300e4513a8a44567a933f893cee2b637' })
+  @ApiPropertyOptional({ description: 'Went through this node task, for example `300e4513a8a44567a933f893cee2b637`.' })
   @IsOptional()
   @IsString(once)
   @IsStorableText()
   nodetask_id?: string;
 
-  @ApiPropertyOptional({ description: 'Went through this task.', example: '1fe46b87ee3eb19b6e59fcacc4c66446' })
+  @ApiPropertyOptional({ description: 'Went through this task, for example `1fe46b87ee3eb19b6e59fcacc4c66446`.' })
   @IsOptional()
   @IsString(once)
   @IsStorableText()
@@ -52,8 +52,7 @@ export class CaseQuery extends PageQuery {
 
   @ApiPropertyOptional({
     format: 'date-time',
-    description: 'Completed at this time or later.',
-    example: '2026-01-31T00:00:00Z',
+    description: 'Completed at this time or later, for example `2026-01-31T00:00:00Z`.',
   })
   @IsOptional()
   @IsTime()
@@ -61,8 +60,7 @@ export class CaseQuery extends PageQuery {
 
   @ApiPropertyOptional({
     format: 'date-time',
-    description: 'Completed before this time.',
-    example: '2026-02-01T00:00:00Z',
+    description: 'Completed before this time, for example `2026-02-01T00:00:00Z`.',
   })
   @IsOptional()
   @IsTime()

@@ -1,7 +1,8 @@
-import { ApiProperty, IntersectionType } from '@nestjs/swagger';
+import { ApiProperty, IntersectionType, PickType } from '@nestjs/swagger';
 import { maskNumber } from '../access/mask.js';
 import { VERDICTS, type Verdict } from '../database/entities.js';
 import { BodyResponse } from './body.response.js';
+import { CaseResponse } from './case.response.js';
 
 /** A delivery as the reader's statements return it. */
 export interface NotificationRow {
@@ -17,23 +18,7 @@ export interface NotificationRow {
 }
 
 /** The case that a delivery was about. */
-export class NotifiedCaseResponse {
-  @ApiProperty({
-    format: 'uuid',
-    description: 'Id of the case in this service.',
-    example: '0198c7a2-5f0f-7b11-8c2e-4d1f0a9b3c77',
-  })
-  id: string;
-
-  @ApiProperty({ description: "The provider's id of the workflow.", example: '707c2a72791f4fcd9890120ccfe52983' })
-  workflow_id: string;
-
-  @ApiProperty({ description: "The customer's own id of the case; may be empty.", example: 'test-caseid11' })
-  case_id: string;
-
-  @ApiProperty({ description: 'Masked without the scope `reveal`.', example: '******456' })
-  callee_number: string;
-}
+export class NotifiedCaseResponse extends PickType(CaseResponse, ['id', 'workflow_id', 'case_id', 'callee_number']) {}
 
 /** One delivery. */
 export class NotificationResponse {
