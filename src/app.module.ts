@@ -2,10 +2,10 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { AccessModule } from './access/access.module.js';
 import { CONFIG, type Config } from './config.js';
-import { dataSourceOptions } from './database/data-source.js';
+import { dataSourceOptions, INGEST_POOL, QUERY, QUERY_POOL } from './database/data-source.js';
 import { IngestModule } from './ingest/ingest.module.js';
 import { OperationsModule } from './operations/operations.module.js';
-import { ProblemsController } from './http/problems.controller.js';
+import { PagesController } from './http/pages.controller.js';
 import { QueryModule } from './query/query.module.js';
 
 /** The whole service, for one configuration. */
@@ -17,20 +17,26 @@ export class AppModule {
       module: AppModule,
       imports: [
         { module: ConfigModule, global: true, providers: [{ provide: CONFIG, useValue: config }], exports: [CONFIG] },
-        TypeOrmModule.forRoot({
-          ...dataSourceOptions(databaseUrl ?? 'postgres://nowhere'),
-          manualInitialization: databaseUrl === undefined,
-          retryAttempts: 0,
-        }),
+        connect(databaseUrl, INGEST_POOL),
+        connect(databaseUrl, QUERY_POOL, QUERY),
         AccessModule,
         OperationsModule,
         IngestModule,
         QueryModule,
       ],
-      controllers: [ProblemsController],
+      controllers: [PagesController],
     };
   }
 }
 
 @Module({})
 class ConfigModule {}
+
+function connect(databaseUrl: string | undefined, pool: typeof INGEST_POOL, name?: string): DynamicModule {
+  return TypeOrmModule.forRoot({
+    ...dataSourceOptions(databaseUrl ?? 'postgres://nowhere', pool),
+    ...(name !== undefined && { name }),
+    manualInitialization: databaseUrl === undefined,
+    retryAttempts: 0,
+  });
+}

@@ -1,21 +1,22 @@
 import type { Server } from 'node:http';
-import { type LoggerService, ValidationPipe } from '@nestjs/common';
+import type { LoggerService } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import helmet from 'helmet';
 import { AppModule } from './app.module.js';
 import type { Config } from './config.js';
-import { toFieldErrors } from './http/field-errors.js';
 import { serveOpenApi } from './http/openapi.js';
 import { ProblemFilter } from './http/problem.filter.js';
-import { Problem } from './http/problem.js';
 import { assignRequestId } from './http/request.js';
+import { RequestValidation } from './http/validation.js';
 import { Metrics } from './operations/metrics.js';
 import { observeRequests } from './operations/observe-requests.js';
 
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 30_000;
 const MAX_HEADERS = 100;
+/** Longer than what stands in front usually keeps a connection: else that one may send on a connection just closed. */
+const KEEP_ALIVE_TIMEOUT_MS = 65_000;
 
 /**
  * Builds the service, ready to `listen`.
@@ -34,18 +35,11 @@ export async function createApp(
   });
   app.disable('x-powered-by');
   app.use(assignRequestId, observeRequests(app.get(Metrics)));
-  // Upgrading to https would break Swagger UI wherever TLS ends elsewhere or nowhere.
-  app.use(helmet({ contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } } }));
+  // Whether there is TLS, and for which names, is known to what stands in front, not here.
+  const contentSecurityPolicy = { directives: { upgradeInsecureRequests: null } };
+  app.use(helmet({ contentSecurityPolicy, strictTransportSecurity: false }));
   app.useGlobalFilters(new ProblemFilter());
-  app.useGlobalPipes(
-    new ValidationPipe({
-      whitelist: true,
-      forbidNonWhitelisted: true,
-      transform: true,
-      exceptionFactory: (errors) =>
-        new Problem('invalid_request', 'The request is not valid: see errors.', toFieldErrors(errors)),
-    }),
-  );
+  app.useGlobalPipes(new RequestValidation());
   serveOpenApi(app);
   limitRequests(app.getHttpServer());
   return app.init();
@@ -55,5 +49,6 @@ export async function createApp(
 function limitRequests(server: Server): void {
   server.headersTimeout = HEADERS_TIMEOUT_MS;
   server.requestTimeout = REQUEST_TIMEOUT_MS;
+  server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
   server.maxHeadersCount = MAX_HEADERS;
 }

@@ -74,10 +74,20 @@ export function parseConfig(environment: Environment): Config {
 
 function parseDatabaseUrl(text: string | undefined): string | undefined {
   if (text === undefined) return undefined;
-  if (!/^postgres(ql)?:\/\//.test(text) || !URL.canParse(text)) {
+  if (!/^postgres(ql)?:\/\//.test(text) || !URL.canParse(text) || !isDecodable(text)) {
     throw new ConfigError('DATABASE_URL', 'must look like postgres://user:password@host:5432/database');
   }
   return text;
+}
+
+/** The driver decodes user and password, and would stumble over a bare percent sign. */
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function parseWebhookTokens(text: string | undefined, mayBeMissing: boolean): string[] {
@@ -85,7 +95,7 @@ function parseWebhookTokens(text: string | undefined, mayBeMissing: boolean): st
   const tokens = text.split(',').map((token) => token.trim());
   tokens.forEach((token, index) => {
     // The token is a segment of a URL that a person pastes: nothing in it may need escaping.
-    if (!/^[\w.~-]+$/.test(token)) {
+    if (!/^[\w.~-]+$/.test(token) || token === '.' || token === '..') {
       throw new ConfigError(
         'WEBHOOK_TOKENS',
         `entry ${index + 1} must have only letters, digits, ".", "_", "~" and "-"`,

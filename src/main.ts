@@ -8,14 +8,14 @@ const STOP_TIMEOUT_MS = 10_000;
 
 let service: Promise<Service> | undefined;
 let isStopping = false;
-process.on('SIGINT', stop).on('SIGTERM', stop);
+process.on('SIGINT', stop).on('SIGTERM', stop).on('SIGHUP', stop); // the last one comes when a terminal is closed
 
 try {
   const { startService } = await import('./service.js');
   service = startService();
   await service;
 } catch (error) {
-  fail(error);
+  failUnlessStopping(error);
 }
 
 /** From a terminal npm passes Ctrl-C on a second time: only the first signal counts. */
@@ -24,13 +24,21 @@ function stop(): void {
   isStopping = true;
   setTimeout(() => process.exit(1), STOP_TIMEOUT_MS).unref();
   Promise.resolve(service)
+    .catch(() => undefined)
     .then(async (started) => started?.stop())
     .then(() => process.exit(0))
     .catch(fail);
 }
 
-/** One line and no stack: what stops a start is a setting or a neighbour. */
+/** What is interrupted may well fail: that is no news. */
+function failUnlessStopping(error: unknown): void {
+  if (!isStopping) fail(error);
+}
+
+/** What stops a start is mostly a setting or a neighbour, and told in one line. The stack is for faults of the code. */
 function fail(error: unknown): void {
-  process.stderr.write(`airudder-notifications: ${error instanceof Error ? error.message : String(error)}\n`);
+  const { name, message, stack } = error as Error;
+  const isToldPlainly = name === 'Error' || name === 'ConfigError';
+  process.stderr.write(`airudder-notifications: ${isToldPlainly ? message : stack}\n`);
   process.exit(1);
 }

@@ -12,6 +12,10 @@ import { migrate } from './database/migrate.js';
 import { renderBanner } from './local/banner.js';
 import { DataDirLock } from './local/data-dir-lock.js';
 import { startEmbeddedPostgres } from './local/embedded-postgres.js';
+import { trackConnections } from './operations/connections.js';
+
+/** Time that requests under way get to be answered when the service ends. */
+const ANSWER_GRACE_MS = 3_000;
 
 export interface Service {
   /** Answers the requests under way, closes all connections, and ends the embedded PostgreSQL. */
@@ -39,14 +43,23 @@ export async function startService(): Promise<Service> {
 }
 
 async function start(started: (() => Promise<unknown>)[]): Promise<void> {
-  const { config, generated } = await addGeneratedSecrets(parseConfig(readEnvironment()));
-  const local = config.databaseUrl === undefined ? await startLocal(config.dataDir, started) : undefined;
+  const settings = parseConfig(readEnvironment());
+  const { config, generated } = await inDataDir(settings, async () => addGeneratedSecrets(settings));
+  const local =
+    config.databaseUrl === undefined
+      ? await inDataDir(config, async () => startLocal(config.dataDir, started))
+      : undefined;
   const databaseUrl = config.databaseUrl ?? local?.databaseUrl ?? '';
   const migrations = await migrateOrExplain(databaseUrl);
 
   const logger = new ConsoleLogger({ json: true, flattenParams: true, logLevels: ['fatal', 'error', 'warn'] });
   const app = await createApp(config, databaseUrl, logger);
-  started.push(async () => app.close());
+  const endConnections = trackConnections(app.getHttpServer(), ANSWER_GRACE_MS);
+  started.push(async () => {
+    const closed = app.close();
+    endConnections();
+    await closed;
+  });
   const baseUrl = await listen(app, config);
   local?.lock.announce(baseUrl);
 
@@ -68,24 +81,47 @@ async function startLocal(
   return { databaseUrl: postgres.url(), lock };
 }
 
+/** A fault of the file system that the setting led to is told with the setting's name. */
+async function inDataDir<T>({ dataDir }: Config, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const { code, syscall } = error as NodeJS.ErrnoException;
+    if (code === undefined || syscall === undefined) throw error;
+    throw new ConfigError('DATA_DIR', `${dataDir} cannot be used (${code})`);
+  }
+}
+
 async function migrateOrExplain(databaseUrl: string): Promise<Migration[]> {
   try {
     return await migrate(databaseUrl);
   } catch (error) {
     const { code, name } = describeError(error);
-    const words = isDatabaseUnavailable(error) ? 'cannot be reached or does not let us in' : 'refused a migration';
-    throw new ConfigError('DATABASE_URL', `names a PostgreSQL that ${words} (${String(code ?? name)})`);
+    if (isDatabaseUnavailable(error)) {
+      const reason = code ?? (error as Error).message;
+      throw new ConfigError(
+        'DATABASE_URL',
+        `names a PostgreSQL that cannot be reached or does not let us in (${reason})`,
+      );
+    }
+    // Nothing of a customer's is in a migration: here the server's own words may be told.
+    const { message } = error as Error;
+    throw new ConfigError(
+      'DATABASE_URL',
+      `names a database that cannot be brought up to date: ${message} (${code ?? name})`,
+    );
   }
 }
 
 async function listen(app: NestExpressApplication, { port, host }: Config): Promise<string> {
-  try {
-    await app.listen(port, host);
-  } catch (error) {
-    const { code } = describeError(error);
-    throw new ConfigError('PORT', `${port} cannot be listened on at HOST ${host} (${String(code)})`);
-  }
   const server: Server = app.getHttpServer();
+  try {
+    // Not through Nest, which would log the error that is told below.
+    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, host, resolve));
+  } catch (error) {
+    const { code, name } = describeError(error);
+    throw new ConfigError('PORT', `${port} cannot be listened on at HOST ${host} (${code ?? name})`);
+  }
   const address = server.address() as AddressInfo;
   return `http://${toUrlHost(host)}:${address.port}`;
 }

@@ -79,12 +79,12 @@ test.skipIf(!hasCurl)(
     const url = await service.ready();
     await expect.poll(() => service.output()).toMatch('Authorization: Bearer');
     const output = service.output();
-    expect(output).toMatch(`Swagger UI   ${url}/docs`);
+    expect(output).toMatch(`Swagger UI    ${url}/docs`);
     expect(output).toMatch(`${url}${webhookPath(await secret('webhook-token'))}\n`);
     const commands = output.replaceAll('\\\n', '').match(/^ +curl .*$/gm) ?? [];
     expect(commands).toHaveLength(2);
     const run = async (command: string): Promise<string> => (await promisify(execFile)('sh', ['-c', command])).stdout;
-    expect(await run(commands[0] ?? '')).toMatch(/^HTTP\/1.1 200 OK[^]*\r\n\r\n\{\}$/);
+    expect(await run(commands[0] ?? '')).toBe('{}');
     expect(JSON.parse(await run(commands[1] ?? '')).data[0].case_id).toBe('test-caseid11');
   },
 );
@@ -184,8 +184,8 @@ test('a port that is taken stops the start with one line that names the setting,
   const { port } = new URL(url);
   const other = spawnService({ PORT: port, DATA_DIR: 'other' }, directory);
   expect(await other.exitCode()).toBe(1);
-  expect(other.output().trim().split('\n').at(-1)).toBe(
-    `airudder-notifications: PORT ${port} cannot be listened on at HOST 127.0.0.1 (EADDRINUSE)`,
+  expect(other.output()).toBe(
+    `airudder-notifications: PORT ${port} cannot be listened on at HOST 127.0.0.1 (EADDRINUSE)\n`,
   );
   await expect(access(path.join(directory, 'other', 'postgres', 'postmaster.pid'))).rejects.toThrow('ENOENT');
 });

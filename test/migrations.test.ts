@@ -22,7 +22,7 @@ describe('on an empty database', () => {
     const first = await describeSchema(database);
     expect(first.length).toBeGreaterThan(60);
 
-    const dataSource = await new DataSource(dataSourceOptions(database.url)).initialize();
+    const dataSource = await new DataSource(dataSourceOptions(database.url, { poolSize: 1 })).initialize();
     for (let left = dataSource.migrations.length; left > 0; left -= 1) await dataSource.undoLastMigration();
     await dataSource.destroy();
     const left = await describeSchema(database);
@@ -44,7 +44,7 @@ describe('on the migrated database', () => {
   let dataSource: DataSource;
   beforeAll(async () => {
     database = await createDatabase();
-    dataSource = await new DataSource(dataSourceOptions(database.url)).initialize();
+    dataSource = await new DataSource(dataSourceOptions(database.url, { poolSize: 1 })).initialize();
   });
   afterAll(async () => {
     await dataSource.destroy();

@@ -12,13 +12,11 @@ import { Reflector } from '@nestjs/core';
 import { ApiBearerAuth, ApiExtension } from '@nestjs/swagger';
 import type { Request } from 'express';
 import { CONFIG, type Config } from '../config.js';
+import { SCOPE_EXTENSION } from '../http/openapi.js';
 import { Problem } from '../http/problem.js';
 import { type ApiKey, findBySecret, type Scope } from './api-key.js';
 
 const SCOPE = 'scope';
-
-/** Under this name the OpenAPI document tells which scope an operation needs: OpenAPI 3.0 has no word for it. */
-export const SCOPE_EXTENSION = 'x-scope';
 
 const keys = new WeakMap<Request, ApiKey>();
 

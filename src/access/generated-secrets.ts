@@ -47,7 +47,7 @@ export async function readSecret(dataDir: string, name: string): Promise<string 
   const file = fileOf(dataDir, name);
   try {
     const secret = (await readFile(file, 'utf8')).trim();
-    if (secret === '') throw new Error(`${file} is empty: remove it to have a new secret made`);
+    if (!/^[\w-]{16,}$/.test(secret)) throw new Error(`${file} holds no secret: remove it to have a new one made`);
     return secret;
   } catch (error) {
     if (isCode(error, 'ENOENT')) return undefined;

@@ -1,19 +1,34 @@
 import type { DataSourceOptions } from 'typeorm';
 import { CreateTables1795305600000 } from '../../migrations/1795305600000-create-tables.js';
 import { entities } from './entities.js';
+import { StrictClient } from './strict-client.js';
 
 /** Every migration, oldest first: named here so that a build, a test and a container all see the same list. */
 const migrations = [CreateTables1795305600000];
 
-const POOL_SIZE = 10;
-const CONNECT_TIMEOUT_MS = 5_000;
-const STATEMENT_TIMEOUT_MS = 15_000;
+export const CONNECT_TIMEOUT_MS = 5_000;
 
-/**
- * How this service connects to PostgreSQL (14 or later). A statement that takes longer than 15 s is cancelled by the
- * server, and given up by the client a little later should the server not answer at all.
- */
-export function dataSourceOptions(databaseUrl: string): DataSourceOptions {
+/** The name of the data source that reads. The other one, which writes, has the default name. */
+export const QUERY = 'query';
+
+interface Pool {
+  readonly poolSize: number;
+  /** The server cancels a statement that takes longer; none: it may take as long as it wants. */
+  readonly statementTimeoutMs?: number;
+}
+
+/** The door has connections of its own, so that no number of slow reads can close it. */
+export const INGEST_POOL: Pool = { poolSize: 10, statementTimeoutMs: 15_000 };
+export const QUERY_POOL: Pool = { poolSize: 10, statementTimeoutMs: 30_000 };
+
+/** How long after the server's own limit the client gives a statement up, should the server not answer at all. */
+const GRACE_MS = 2_000;
+
+/** A transaction here is never idle: one that is belongs to a process that hangs or is gone, and holds locks on cases. */
+const IDLE_IN_TRANSACTION_TIMEOUT_MS = 5_000;
+
+/** How this service connects to PostgreSQL (14 or later). */
+export function dataSourceOptions(databaseUrl: string, { poolSize, statementTimeoutMs }: Pool): DataSourceOptions {
   return {
     type: 'postgres',
     url: databaseUrl,
@@ -25,10 +40,15 @@ export function dataSourceOptions(databaseUrl: string): DataSourceOptions {
     logging: false,
     installExtensions: false,
     extra: {
-      max: POOL_SIZE,
+      max: poolSize,
+      Client: StrictClient,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-      statement_timeout: STATEMENT_TIMEOUT_MS,
-      query_timeout: STATEMENT_TIMEOUT_MS + 2_000,
+      idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
+      keepAlive: true,
+      ...(statementTimeoutMs !== undefined && {
+        statement_timeout: statementTimeoutMs,
+        query_timeout: statementTimeoutMs + GRACE_MS,
+      }),
     },
   };
 }

@@ -9,22 +9,22 @@ const UNAVAILABLE = [
   '53', // insufficient resources: disk full, out of memory, too many connections
   '57', // operator intervention: shutting down, starting up, statement cancelled by its time limit
   '58', // system error outside PostgreSQL itself, such as an I/O error
-  '25006', // read-only transaction: connected to a standby
+  '25', // invalid transaction state: read-only on a standby, aborted by its time limit
   '28', // the server does not let this service in
   '3D000', // the database does not exist (yet)
 ];
 
-/** Classes that say the content itself can never be stored, however often it is sent. */
+/** Codes that say the content itself can never be stored, however often it is sent. Anything else may be our own fault. */
 const UNSTORABLE = [
-  '22', // data exception: a character that the encoding lacks, a number out of range
-  '54', // program limit exceeded: an index entry or a row too large
+  '22021', // character not in repertoire
+  '22P05', // untranslatable character
+  '54000', // program limit exceeded: an index entry or a row too large
 ];
 
 /** Codes after which the same transaction may succeed if it is simply run again. */
 const RETRYABLE = new Set([
   '40001', // serialisation failure
   '40P01', // deadlock: the server chose this transaction to give way
-  '23505', // unique violation: another transaction made the same case first; the next try finds and locks it
 ]);
 
 /** True if PostgreSQL could not be reached or could not serve anybody: our own trouble, never the sender's. */
@@ -42,11 +42,20 @@ export function isRetryable(error: unknown): boolean {
   return RETRYABLE.has(sqlStateOf(error) ?? '');
 }
 
+interface ErrorDescription {
+  readonly name: string;
+  readonly code?: string | undefined;
+  readonly table?: string | undefined;
+  readonly constraint?: string | undefined;
+  readonly routine?: string | undefined;
+  readonly stack?: readonly string[] | undefined;
+}
+
 /**
  * An error in words that may be logged. PostgreSQL's messages and details repeat values (`Key (callee_number)=(…)`), as
  * do the parser's, so of those only the code and the place are told; stacks are of our own making and carry none.
  */
-export function describeError(error: unknown): Record<string, unknown> {
+export function describeError(error: unknown): ErrorDescription {
   const cause = unwrap(error);
   const code = sqlStateOf(error);
   if (code !== undefined) {
@@ -77,7 +86,7 @@ function isConnectionError(error: unknown): boolean {
   if (!(cause instanceof Error)) return false;
   if (/^(ECONN|EPIPE|ETIMEDOUT|EHOST|ENET|ENOTFOUND|EAI_AGAIN)/.test((cause as NodeJS.ErrnoException).code ?? ''))
     return true;
-  return /timeout|terminated|connection error|not queryable|not connected|not established|already released/i.test(
+  return /timeout|terminated|connection error|SSL|not queryable|not connected|not established|already released/i.test(
     cause.message,
   );
 }

@@ -1,5 +1,6 @@
+import { Client } from 'pg';
 import { DataSource, type Migration } from 'typeorm';
-import { dataSourceOptions } from './data-source.js';
+import { CONNECT_TIMEOUT_MS, dataSourceOptions } from './data-source.js';
 
 /** An arbitrary constant that names this service's migrations among a database's advisory locks. */
 const MIGRATION_LOCK = 6_158_420_175;
@@ -8,24 +9,38 @@ const MIGRATION_LOCK = 6_158_420_175;
  * Brings the tables up to date. Any number of processes may call it at once on one database: the first one migrates,
  * the others wait for it and find nothing left to do.
  *
- * It uses a connection of its own without a time limit: a migration may take long, and waiting for one longer. The lock
- * belongs to the session, so a process that dies gives it back.
+ * The lock belongs to a connection of its own, outside any pool that might close it as idle, and with no limit on time:
+ * a migration may take long, and waiting for one longer. A process that dies gives the lock back.
  *
  * @returns the migrations that this call ran
  * @throws what PostgreSQL answered, with the failed migration rolled back
  */
 export async function migrate(databaseUrl: string): Promise<Migration[]> {
-  const options = dataSourceOptions(databaseUrl);
-  const lockSource = await new DataSource({ ...options, migrations: [], extra: { max: 1 } }).initialize();
+  const lock = new Client({ connectionString: databaseUrl, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
+  lock.on('error', () => undefined); // losing it fails the migration itself too, which shares its server
+  await lock.connect();
   try {
-    await lockSource.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
-    const dataSource = await new DataSource({ ...options, extra: { max: 1 } }).initialize();
-    try {
-      return await dataSource.runMigrations({ transaction: 'each' });
-    } finally {
-      await dataSource.destroy();
-    }
+    await refuseOtherEncodings(lock);
+    await lock.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    return await runMigrations(databaseUrl);
   } finally {
-    await lockSource.destroy();
+    await lock.end();
   }
+}
+
+async function runMigrations(databaseUrl: string): Promise<Migration[]> {
+  const options = dataSourceOptions(databaseUrl, { poolSize: 1 });
+  const dataSource = await new DataSource(options).initialize();
+  try {
+    return await dataSource.runMigrations({ transaction: 'each' });
+  } finally {
+    await dataSource.destroy();
+  }
+}
+
+/** Any Unicode must fit. In another encoding our own trouble would look like a sender's fault. */
+async function refuseOtherEncodings(client: Client): Promise<void> {
+  const { rows } = await client.query<{ server_encoding: string }>('SHOW server_encoding');
+  const encoding = rows[0]?.server_encoding;
+  if (encoding !== 'UTF8') throw new Error(`the database's encoding is ${encoding}, but must be UTF8`);
 }

@@ -54,6 +54,7 @@ function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (isDatabaseUnavailable(error))
     return new Problem('service_unavailable', 'The database cannot be reached just now.');
+  if (error instanceof URIError) return new Problem('not_found', 'There is nothing here.'); // a path that is no UTF-8
   const status = statusOf(error);
   if (status === 404) return new Problem('not_found', 'There is nothing here.');
   if (status >= 400 && status < 500) return new Problem('invalid_request', 'The request is malformed.');

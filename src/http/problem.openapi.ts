@@ -1,7 +1,15 @@
 import { applyDecorators } from '@nestjs/common';
-import { ApiExtraModels, ApiProperty, ApiPropertyOptional, ApiResponse, getSchemaPath } from '@nestjs/swagger';
+import {
+  ApiExtraModels,
+  ApiProperty,
+  ApiPropertyOptional,
+  ApiResponse,
+  ApiSchema,
+  getSchemaPath,
+} from '@nestjs/swagger';
 import { type FieldError, type ProblemCode, PROBLEMS } from './problem.js';
 
+@ApiSchema({ name: 'FieldError' })
 export class FieldErrorSchema implements FieldError {
   @ApiProperty({
     description: 'Where: the name of a parameter or field; empty for the whole.',
@@ -14,6 +22,7 @@ export class FieldErrorSchema implements FieldError {
 }
 
 /** RFC 9457 problem details. */
+@ApiSchema({ name: 'Problem' })
 class ProblemSchema {
   @ApiProperty({
     description: 'Address of a page that explains the problem.',
@@ -24,7 +33,7 @@ class ProblemSchema {
   @ApiProperty({ description: 'The kind of problem, for people.', example: 'Invalid notification' })
   title: string;
 
-  @ApiProperty({ description: 'The HTTP status.', example: 400 })
+  @ApiProperty({ type: 'integer', description: 'The HTTP status.', example: 400 })
   status: number;
 
   @ApiProperty({
@@ -65,13 +74,16 @@ export function ApiProblems(...codes: ProblemCode[]): MethodDecorator & ClassDec
   );
 }
 
+const HEADERS: Readonly<Record<number, Record<string, object>>> = {
+  401: { 'WWW-Authenticate': { description: 'Bearer', schema: { type: 'string' } } },
+  503: { 'Retry-After': { description: 'Seconds to wait.', schema: { type: 'integer' } } },
+};
+
 function describeStatus(status: number, codes: readonly ProblemCode[]): MethodDecorator & ClassDecorator {
   return ApiResponse({
     status,
     description: codes.map((code) => `\`${code}\`: ${PROBLEMS[code][2]}`).join('\n\n'),
-    ...(status === 503 && {
-      headers: { 'Retry-After': { description: 'Seconds to wait.', schema: { type: 'integer' } } },
-    }),
+    headers: HEADERS[status] ?? {},
     content: {
       'application/problem+json': {
         schema: { $ref: getSchemaPath(ProblemSchema) },

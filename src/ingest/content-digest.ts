@@ -7,8 +7,9 @@ const KNOWN = ['workflow_id', 'workflow_name', 'case_id', 'callee_number', 'rows
 const KNOWN_IN_ROW = ['nodetask_id', 'nodetask_name', 'node_type', 'task_id'];
 
 /**
- * SHA-256 of what a notification says, unknown fields included: equal for two deliveries exactly if nothing but the
- * order of keys, white space, the spelling of characters, or the way of saying "no task" differs. The provider sends
+ * SHA-256 of what a notification says, unknown fields included: equal for two deliveries if nothing but the order of
+ * keys, white space, the spelling of characters and numbers, or the way of saying "no task" differs. Numbers in unknown
+ * fields are compared as JavaScript reads them, to some sixteen digits; the bytes of each delivery are kept anyway. The provider sends
  * neither an id nor a time, so this alone tells a repeat from a change.
  *
  * Every part is preceded by its type and length, so no two different contents run together into the same bytes.
@@ -60,7 +61,13 @@ class Key {
   constructor(readonly text: string) {}
 }
 
+/** Half a surrogate pair has no UTF-8 of its own; escaped, one half differs from another. */
 function addText(hash: Hash, text: string): void {
+  if (!text.isWellFormed()) {
+    addText(hash, JSON.stringify(text));
+    hash.update('escaped;');
+    return;
+  }
   addLength(hash, 'text', Buffer.byteLength(text));
   hash.update(text);
 }

@@ -42,7 +42,7 @@ export class DoorController {
     try {
       if (!this.tokens.include(token) || !isKind(kind)) throw new Problem('not_found', 'There is nothing here.');
       this.metrics.countReceived();
-      await this.accept({ id: requestIdOf(response), receivedAt: new Date(), kind }, request);
+      await this.accept(requestIdOf(response), kind, request);
       return {};
     } catch (error) {
       // Whatever goes wrong here is our own trouble, and the notification is not kept: the sender must try again.
@@ -52,19 +52,26 @@ export class DoorController {
     }
   }
 
-  private async accept(receipt: Receipt, request: Request): Promise<void> {
+  private async accept(id: string, kind: Kind, request: Request): Promise<void> {
+    // Received is what is here whole: counted from its head, a slow one would be older than what overtook it.
+    const receive = (): Receipt => ({ id, kind, receivedAt: new Date() });
     try {
       const body = await readBody(request, this.config.bodyLimitBytes);
       if (!isJsonByContentType(request)) {
         throw new Refusal('unsupported_media_type', 'Content-Type must be application/json.', body);
       }
-      await this.write(judge(receipt, body));
+      await this.write(judge(receive(), body));
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      await this.quarantine.keep(receipt, error);
-      this.#logger.warn('notification refused', { request_id: receipt.id, kind: receipt.kind, reason: error.reason });
+      await this.keep(receive(), error);
       throw new Problem(error.reason, error.message, error.errors);
     }
+  }
+
+  private async keep(receipt: Receipt, refusal: Refusal): Promise<void> {
+    const quarantine_id = await this.quarantine.keep(receipt, refusal);
+    const { id: request_id, kind } = receipt;
+    this.#logger.warn('notification refused', { request_id, quarantine_id, kind, reason: refusal.reason });
   }
 
   private async write(notification: Notification): Promise<void> {

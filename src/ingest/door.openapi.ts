@@ -19,7 +19,8 @@ export function DescribeDoor(): MethodDecorator {
     ApiOperation({ operationId: 'receiveNotification', summary: 'Receive a notification from AI Rudder', description }),
     ApiParam({
       name: 'token',
-      description: 'One of WEBHOOK_TOKENS. It is the only key to this door.',
+      description:
+        'One of WEBHOOK_TOKENS, or the webhook token that the start printed. It is the only key to this door.',
       schema: { type: 'string' },
     }),
     ApiParam({

@@ -10,13 +10,16 @@ import { QUARANTINE } from './statements.js';
 export class Quarantine {
   constructor(private readonly dataSource: DataSource) {}
 
-  /** @throws what PostgreSQL answered: then the body is not kept, and the sender must not be told that it was refused */
-  async keep(receipt: Receipt, refusal: Refusal): Promise<void> {
+  /**
+   * @returns the id under which the body is kept: an earlier receipt's, if the same bytes came before
+   * @throws what PostgreSQL answered: then the body is not kept, and the sender must not be told that it was refused
+   */
+  async keep(receipt: Receipt, refusal: Refusal): Promise<string> {
     const { reason, body, errors, message } = refusal;
     const { workflow_id, case_id, callee_number } = readIds(body);
     const digest = createHash('sha256').update(body).digest();
     const told = JSON.stringify(errors.length > 0 ? errors : [{ path: '', message }]);
-    await this.dataSource.query(QUARANTINE, [
+    const [row] = await this.dataSource.query<[{ id: string }]>(QUARANTINE, [
       receipt.id,
       receipt.kind,
       reason,
@@ -28,5 +31,6 @@ export class Quarantine {
       case_id,
       callee_number,
     ]);
+    return row.id;
   }
 }

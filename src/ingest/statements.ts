@@ -31,6 +31,9 @@ export const MOVE_CONTENTS = `
  *
  * Workflows and node tasks are named by every notification: where nothing about them changes they are neither written
  * nor locked. Where a name differs, the newer delivery wins.
+ *
+ * Returns the ids of the notifications written: all of them, or none if another transaction made one of the new cases
+ * meanwhile. That is asked for rather than run into: PostgreSQL logs a violated constraint with the number in it.
  */
 export const WRITE_BATCH = `
   WITH named_workflows AS (
@@ -69,6 +72,8 @@ export const WRITE_BATCH = `
       $17::integer[], $18::integer[], $19::uuid[], $20::bytea[])
       AS made (id, workflow_id, case_id, callee_number)
     ORDER BY workflow_id, case_id, callee_number
+    ON CONFLICT ON CONSTRAINT uq_cases_identity DO NOTHING
+    RETURNING id
   ),
   known_cases AS (
     UPDATE cases AS stored
@@ -88,10 +93,13 @@ export const WRITE_BATCH = `
     INSERT INTO case_node_tasks (case_ref, position, workflow_id, nodetask_id, node_type, task_id, completed_at)
     SELECT * FROM unnest($28::uuid[], $29::integer[], $30::text[], $31::text[], $32::text[], $33::text[],
       $34::timestamptz[])
+    WHERE (SELECT count(*) FROM new_cases) = cardinality($11)
   )
   INSERT INTO notifications (id, kind, received_at, verdict, workflow_id, case_ref, content_digest, body)
   SELECT * FROM unnest($35::uuid[], $36::text[], $37::timestamptz[], $38::text[], $39::text[], $40::uuid[],
-    $41::bytea[], $42::bytea[])`;
+    $41::bytea[], $42::bytea[])
+  WHERE (SELECT count(*) FROM new_cases) = cardinality($11)
+  RETURNING id`;
 
 /** Parameters: the columns in the order named. Equal bytes refused for the same reason are counted. */
 export const QUARANTINE = `
@@ -102,4 +110,5 @@ export const QUARANTINE = `
   ON CONFLICT (kind, reason, body_digest) DO UPDATE
   SET count = stored.count + 1,
     first_received_at = least(stored.first_received_at, excluded.first_received_at),
-    last_received_at = greatest(stored.last_received_at, excluded.last_received_at)`;
+    last_received_at = greatest(stored.last_received_at, excluded.last_received_at)
+  RETURNING id`;

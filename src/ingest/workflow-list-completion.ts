@@ -7,6 +7,10 @@ import type { FieldError } from '../http/problem.js';
 /** The identity of a case holds three ids in one index entry; the provider's have 32 bytes. Names have no limit. */
 export const MAX_ID_BYTES = 800;
 
+/** A body may have a hundred thousand faults: naming the first ones is enough, and answers in time. */
+const MAX_ERRORS = 100;
+const TOO_MANY = `has more than the ${MAX_ERRORS} faults named here`;
+
 const missingOr = (message: string) => ({
   message: ({ value }: { value: unknown }) => (value === undefined ? `is missing; it ${message}` : message),
 });
@@ -110,9 +114,23 @@ export interface Completion {
 export function parseWorkflowListCompletion(body: unknown): { completion: Completion } | { errors: FieldError[] } {
   if (!isObject(body)) return { errors: [{ path: '', message: 'must be a JSON object' }] };
   const candidate = toCandidate(body);
-  const errors = toFieldErrors(validateSync(candidate, { forbidUnknownValues: false }));
+  const errors = findErrors(candidate);
   if (errors.length > 0) return { errors };
   return { completion: toCompletion(candidate) };
+}
+
+/** Rows are judged one by one, so that a body full of faults costs no more than the faults that are told. */
+function findErrors(candidate: WorkflowListCompletion): FieldError[] {
+  const rows: unknown[] = Array.isArray(candidate.rows) ? candidate.rows : [];
+  const head = Object.assign(new WorkflowListCompletion(), candidate, { rows: rows.length > 0 ? [] : candidate.rows });
+  const errors = toFieldErrors(validateSync(head));
+  for (const [index, row] of rows.entries()) {
+    if (errors.length >= MAX_ERRORS) return [...errors, { path: '', message: TOO_MANY }];
+    const path = `rows[${index}]`;
+    if (row instanceof WorkflowListCompletionRow) errors.push(...toFieldErrors(validateSync(row), path));
+    else errors.push({ path, message: 'must be an object' });
+  }
+  return errors;
 }
 
 /**
@@ -131,7 +149,7 @@ function toCandidate(body: Record<string, unknown>): WorkflowListCompletion {
 }
 
 function toCandidateRow(row: unknown): unknown {
-  if (!isObject(row)) return 'not an object'; // null and [] would pass for empty ones
+  if (!isObject(row)) return row;
   const { nodetask_id, nodetask_name, node_type, task_id } = row;
   return Object.assign(new WorkflowListCompletionRow(), { nodetask_id, nodetask_name, node_type, task_id });
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import type { CaseEntity, NodeTaskEntity, Verdict, WorkflowEntity } from '../database/entities.js';
@@ -7,6 +8,10 @@ import type { Notification } from './notification.js';
 import { DELETE_CONTENTS, LOCK_CASES, MOVE_CONTENTS, READ_HISTORIES, WRITE_BATCH } from './statements.js';
 
 const MAX_ATTEMPTS = 10;
+const MAX_PAUSE_MS = 5;
+
+/** Another transaction made one of the new cases first: the next attempt finds and locks it. */
+class LostRace extends Error {}
 
 /**
  * Writes notifications with everything that follows from them in one transaction: the cases that exist are locked, the
@@ -23,11 +28,11 @@ export class Writer {
   async write(notifications: readonly Notification[]): Promise<Map<Notification, Verdict>> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.dataSource.transaction('READ COMMITTED', async (manager) =>
-          writeOnce(manager, notifications),
-        );
+        return await this.dataSource.transaction(async (manager) => writeOnce(manager, notifications));
       } catch (error) {
-        if (!isRetryable(error) || attempt === MAX_ATTEMPTS) throw error;
+        const isWorthRetrying = isRetryable(error) || error instanceof LostRace;
+        if (!isWorthRetrying || attempt === MAX_ATTEMPTS) throw error;
+        await sleep(Math.random() * attempt * MAX_PAUSE_MS);
       }
     }
   }
@@ -41,7 +46,8 @@ async function writeOnce(
   const histories = await readHistories(manager, notifications, stored);
   const batch = fold(notifications, stored, histories);
   await makeRoom(manager, batch);
-  await manager.query(WRITE_BATCH, parametersOf(batch));
+  const written = await manager.query<unknown[]>(WRITE_BATCH, parametersOf(batch));
+  if (written.length < notifications.length) throw new LostRace();
   return new Map(batch.notifications.map(({ notification, verdict }) => [notification, verdict]));
 }
 

@@ -14,13 +14,16 @@ export function renderBanner(baseUrl: string, config: Config, generated: Openabl
   return `
 Ready (${config.databaseUrl === undefined ? `local mode, data in ${config.dataDir}` : 'PostgreSQL at DATABASE_URL'})
 
-  Swagger UI   ${baseUrl}/docs
-  Paste into AI Rudder ("Notification for Workflow List Completion"):
-               ${webhook}
-  API key      ${key}
+  Swagger UI    ${baseUrl}/docs
+  Webhook token ${token}
+  API key       ${key}
+
+  Paste into AI Rudder ("Notification for Workflow List Completion"), with the public address that leads here in place
+  of ${baseUrl}:
+    ${webhook}
 
   Send the provider's example:
-    curl -i '${webhook}' -H 'Content-Type: application/json' \\
+    curl '${webhook}' -H 'Content-Type: application/json' \\
       -d '${JSON.stringify(PROVIDER_EXAMPLE)}'
 
   Ask for it:

@@ -1,6 +1,11 @@
-import { chmod, mkdir, rm } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const SOCKET = 'service.sock';
+const ANSWER_TIMEOUT_MS = 2_000;
+const TAKEOVER_TIMEOUT_MS = 3_000;
 
 /** What the service that owns a data folder tells about itself. */
 export interface LocalInstance {
@@ -15,6 +20,9 @@ export interface LocalInstance {
  * The lock is a Unix socket in the folder: the kernel closes it with its process, however that ends, so a stale socket
  * refuses connections and cannot be mistaken for a living owner, as a recorded process id could. Whoever connects is
  * told who the owner is: that is how a second start names the first, and how the simulator finds the service.
+ *
+ * Taking the place of a stale socket is the one step that the kernel does not make atomic. So whoever wants to remove a
+ * socket must first create a mark that names that very socket; only one process can, and the mark stays behind.
  */
 export class DataDirLock {
   #instance: LocalInstance = { pid: process.pid };
@@ -32,13 +40,12 @@ export class DataDirLock {
   static async acquire(dataDir: string): Promise<DataDirLock> {
     await mkdir(dataDir, { recursive: true });
     const socketPath = socketPathOf(dataDir);
-    const owner = await findLocalInstance(dataDir);
-    if (owner) throw new Error(`${dataDir} is in use by the service with process id ${owner.pid}`);
-    await rm(socketPath, { force: true });
     const lock = new DataDirLock();
-    await new Promise<void>((resolve, reject) => {
-      lock.#server.once('error', reject).listen(socketPath, resolve);
-    });
+    while (!(await lock.listens(socketPath))) {
+      const owner = await findLocalInstance(dataDir);
+      if (owner) throw new Error(`${dataDir} is in use by the service with process id ${owner.pid}`);
+      await removeStale(dataDir);
+    }
     await chmod(socketPath, 0o600);
     return lock;
   }
@@ -50,17 +57,29 @@ export class DataDirLock {
   async release(): Promise<void> {
     await new Promise((resolve) => this.#server.close(resolve));
   }
+
+  private async listens(socketPath: string): Promise<boolean> {
+    return await new Promise((resolve, reject) => {
+      const settle = (error?: NodeJS.ErrnoException): void => {
+        this.#server.removeAllListeners('error').removeAllListeners('listening');
+        if (error && error.code !== 'EADDRINUSE') reject(error);
+        else resolve(!error);
+      };
+      this.#server.once('error', settle).once('listening', settle).listen(socketPath);
+    });
+  }
 }
 
 /** The service that uses this data folder now, if any. */
 export async function findLocalInstance(dataDir: string): Promise<LocalInstance | undefined> {
   return await new Promise((resolve, reject) => {
     let text = '';
-    net
-      .connect(socketPathOf(dataDir))
-      .setEncoding('utf8')
+    const socket = net.connect(socketPathOf(dataDir)).setEncoding('utf8').setTimeout(ANSWER_TIMEOUT_MS);
+    const hung = new Error(`${dataDir} is in use by a service that does not answer`);
+    socket
+      .on('timeout', () => socket.destroy(hung))
       .on('data', (chunk: string) => (text += chunk))
-      .on('end', () => resolve(JSON.parse(text) as LocalInstance))
+      .on('end', () => (text === '' ? reject(hung) : resolve(JSON.parse(text) as LocalInstance)))
       .on('error', (error: NodeJS.ErrnoException) => {
         if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(undefined);
         else reject(error);
@@ -68,9 +87,47 @@ export async function findLocalInstance(dataDir: string): Promise<LocalInstance 
   });
 }
 
+/** Removes the socket if its owner is gone. It is looked at before it is asked: what is removed is what was asked. */
+async function removeStale(dataDir: string): Promise<void> {
+  const socketPath = socketPathOf(dataDir);
+  const socket = await statOptional(socketPath);
+  if (!socket || (await findLocalInstance(dataDir))) return;
+  const mark = path.join(dataDir, `${SOCKET}.stale-${socket.ino}-${socket.ctimeNs}`);
+  try {
+    await writeFile(mark, '', { flag: 'wx' });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    await awaitTakeover(mark);
+    return;
+  }
+  await rm(socketPath);
+  const marks = (await readdir(dataDir)).filter((name) => name.startsWith(`${SOCKET}.stale-`));
+  await Promise.all(
+    marks
+      .filter((name) => name !== path.basename(mark))
+      .map(async (name) => rm(path.join(dataDir, name), { force: true })),
+  );
+}
+
+/** Another process is taking over. Should it have been killed at that very moment, its mark must not last for ever. */
+async function awaitTakeover(mark: string): Promise<void> {
+  const made = await statOptional(mark);
+  if (made && Date.now() - Number(made.mtimeMs) > TAKEOVER_TIMEOUT_MS) await rm(mark, { force: true });
+  else await sleep(50);
+}
+
+async function statOptional(file: string): Promise<{ ino: bigint; ctimeNs: bigint; mtimeMs: bigint } | undefined> {
+  try {
+    return await stat(file, { bigint: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
 /** Of the absolute and the relative path the shorter one: the kernel takes about a hundred bytes and no more. */
 function socketPathOf(dataDir: string): string {
-  const absolute = path.join(path.resolve(dataDir), 'service.sock');
+  const absolute = path.join(path.resolve(dataDir), SOCKET);
   const relative = path.relative(process.cwd(), absolute);
   const shorter = relative.length < absolute.length ? relative : absolute;
   if (Buffer.byteLength(shorter) > 100) throw new Error(`the path of the data folder ${dataDir} is too long`);

@@ -1,17 +1,18 @@
-import { execFile } from 'node:child_process';
-import { chown, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chown, mkdir, mkdtemp, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import net from 'node:net';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { promisify } from 'node:util';
 import { Client } from 'pg';
-
-const run = promisify(execFile);
 
 const USER = 'airudder';
 const DATABASE = 'airudder';
 const SERVER_USER_ID = 65_534; // nobody, on every Linux
+/** No sockets in shared folders; in the server's log no details of errors, which repeat the values of a row. */
+const QUIET = { unix_socket_directories: '', log_error_verbosity: 'terse' };
+
 const START_TIMEOUT_S = 300; // crash recovery after a long run may take minutes
 const STOP_TIMEOUT_S = 60;
 
@@ -39,20 +40,28 @@ export async function startEmbeddedPostgres(
   password: string,
   settings: Readonly<Record<string, string>> = {},
 ): Promise<EmbeddedPostgres> {
-  const cluster = path.resolve(directory);
+  await mkdir(path.dirname(directory), { recursive: true });
+  const cluster = path.join(await realpath(path.dirname(directory)), path.basename(directory));
+  refuseShellCharacters(cluster);
   const binaries = await loadBinaries();
   if (!(await isCluster(cluster))) await initialise(cluster, binaries, password);
-  await endOrphan(cluster, binaries);
+  await endServer(cluster, binaries); // one that a killed service left behind
   const port = settings['port'] ?? String(await findFreePort());
   await start(cluster, binaries, { ...settings, port, listen_addresses: '127.0.0.1' });
   const url = (database = DATABASE): string => `postgres://${USER}:${password}@127.0.0.1:${port}/${database}`;
   await createDatabase(url('postgres'));
-  return { url, stop: async () => stop(cluster, binaries) };
+  return { url, stop: async () => endServer(cluster, binaries) };
 }
 
 interface Binaries {
   initdb: string;
   pg_ctl: string;
+}
+
+/** `pg_ctl` starts the server through a shell, between double quotes. */
+function refuseShellCharacters(cluster: string): void {
+  if (/["$`\\\n]/.test(cluster))
+    throw new Error(`PostgreSQL cannot live in ${cluster}: a path may not have " $ \` or \\ in it`);
 }
 
 async function loadBinaries(): Promise<Binaries> {
@@ -107,10 +116,10 @@ async function initialise(cluster: string, binaries: Binaries, password: string)
 }
 
 /**
- * Stops the server that a killed service left behind, and clears away the pid file of one that is gone. A pid alone
- * proves nothing, it may belong to another program by now: only a process that was started on this very cluster is ours.
+ * Stops the cluster's server, and clears away the pid file of one that is gone. A pid alone proves nothing, it may belong
+ * to another program by now: only a process that was started on this very cluster is ours.
  */
-async function endOrphan(cluster: string, binaries: Binaries): Promise<void> {
+async function endServer(cluster: string, binaries: Binaries): Promise<void> {
   const pid = await readPid(cluster);
   if (pid === undefined) return;
   if ((await commandLineOf(pid)).includes(cluster)) await stop(cluster, binaries);
@@ -124,14 +133,11 @@ async function readPid(cluster: string): Promise<number | undefined> {
 
 async function commandLineOf(pid: number): Promise<string> {
   if (process.platform === 'linux') return (await readOptional(`/proc/${pid}/cmdline`)) ?? '';
-  const { stdout } = await run('ps', ['-ww', '-o', 'command=', '-p', String(pid)]).catch(() => ({ stdout: '' }));
-  return stdout;
+  return await run('ps', ['-ww', '-o', 'command=', '-p', String(pid)]).catch(() => '');
 }
 
 async function start(cluster: string, binaries: Binaries, settings: Record<string, string>): Promise<void> {
-  const lines = Object.entries({ ...settings, unix_socket_directories: '' }).map(
-    ([name, value]) => `${name} = '${value}'\n`,
-  );
+  const lines = Object.entries({ ...QUIET, ...settings }).map(([name, value]) => `${name} = '${value}'\n`);
   await writeFile(path.join(cluster, 'postgresql.auto.conf'), lines.join(''));
   const log = path.join(cluster, 'server.log');
   try {
@@ -151,9 +157,7 @@ async function start(cluster: string, binaries: Binaries, settings: Record<strin
   }
 }
 
-/** A server that has ended by itself needs no stopping. */
 async function stop(cluster: string, binaries: Binaries): Promise<void> {
-  if ((await readPid(cluster)) === undefined) return;
   await runAsServerUser(binaries.pg_ctl, [
     'stop',
     '--pgdata',
@@ -180,6 +184,7 @@ async function createDatabase(url: string): Promise<void> {
 /**
  * PostgreSQL refuses to run as root. Root therefore runs it as `nobody`, who may pass through folders that only root
  * can enter (a home folder, a private temporary folder): the capability is what lets the cluster lie where it was asked to.
+ * One that only reads would do, but is not among those that root has in a container.
  */
 async function runAsServerUser(program: string, args: readonly string[]): Promise<void> {
   if (!isRoot()) {
@@ -209,6 +214,24 @@ async function runAsServerUser(program: string, args: readonly string[]): Promis
 
 async function giveToServerUser(...paths: string[]): Promise<void> {
   if (isRoot()) await Promise.all(paths.map(async (each) => chown(each, SERVER_USER_ID, SERVER_USER_ID)));
+}
+
+/**
+ * Runs a program to its end, in a process group of its own: Ctrl-C in a terminal goes to all of the group, and must not
+ * stop the program that is just starting or stopping the database.
+ *
+ * @returns what it printed; its errors are in the error that is thrown if it fails
+ */
+async function run(program: string, args: readonly string[]): Promise<string> {
+  const child = spawn(program, args, { detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  let errors = '';
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (output += chunk));
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (errors += chunk));
+  const [code] = (await once(child, 'exit')) as [number | null];
+  if (code !== 0)
+    throw new Error(`${path.basename(args.find((arg) => arg.startsWith('/')) ?? program)} failed: ${errors.trim()}`);
+  return output;
 }
 
 function isRoot(): boolean {

@@ -5,6 +5,10 @@ import { DataSource } from 'typeorm';
 
 const CHECK_TIMEOUT_MS = 2_000;
 
+/** False on a standby, and in a database that somebody made anew. */
+const CAN_WRITE = `
+  SELECT current_setting('transaction_read_only') = 'off' AND to_regclass('notifications') IS NOT NULL AS can_write`;
+
 class Liveness {
   @ApiProperty({ enum: ['live'], description: 'The process answers.' })
   status: 'live';
@@ -14,7 +18,10 @@ class Readiness {
   @ApiProperty({ enum: ['ready', 'not_ready'], description: 'Whether notifications can be accepted now.' })
   status: 'ready' | 'not_ready';
 
-  @ApiProperty({ enum: ['up', 'down'], description: 'Whether PostgreSQL answers within two seconds.' })
+  @ApiProperty({
+    enum: ['up', 'down'],
+    description: 'Whether PostgreSQL answers within two seconds that it takes writes.',
+  })
   postgres: 'up' | 'down';
 }
 
@@ -51,8 +58,8 @@ export class HealthController {
 
   private async postgresAnswers(): Promise<boolean> {
     const tooLong = new Promise<false>((resolve) => setTimeout(resolve, CHECK_TIMEOUT_MS, false).unref());
-    const answer = this.dataSource.query('SELECT 1').then(
-      () => true,
+    const answer = this.dataSource.query<[{ can_write: boolean }]>(CAN_WRITE).then(
+      ([row]) => row.can_write,
       () => false,
     );
     return Promise.race([answer, tooLong]);

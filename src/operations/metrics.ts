@@ -1,6 +1,8 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { DataSource } from 'typeorm';
+import { QUERY } from '../database/data-source.js';
 import type { Verdict } from '../database/entities.js';
 
 /** The part of the driver's pool that is watched. */
@@ -40,16 +42,19 @@ export class Metrics {
     registers: [this.registry],
   });
 
-  constructor(@Inject(DataSource) dataSource: DataSource) {
+  constructor(@InjectDataSource() ingest: DataSource, @InjectDataSource(QUERY) query: DataSource) {
     collectDefaultMetrics({ register: this.registry });
     const poolGauge = (name: string, help: string, read: (pool: Pool) => number): Gauge =>
       new Gauge({
         name: `airudder_database_pool_${name}`,
         help,
+        labelNames: ['pool'],
         registers: [this.registry],
         collect() {
-          const pool = (dataSource.driver as unknown as { master?: Pool }).master;
-          this.set(pool ? read(pool) : 0);
+          for (const [pool, { driver }] of Object.entries({ ingest, query })) {
+            const { master } = driver as unknown as { master?: Pool };
+            this.set({ pool }, master ? read(master) : 0);
+          }
         },
       });
     poolGauge('connections', 'Open connections to PostgreSQL.', (pool) => pool.totalCount);

@@ -22,7 +22,10 @@ export class CaseNodeTaskResponse {
   @ApiProperty({ description: "The provider's id of the node task.", example: '300e4513a8a44567a933f893cee2b637' })
   nodetask_id: string;
 
-  @ApiProperty({ description: 'As last named, by whatever case.', example: 'Voicebot Call1' })
+  @ApiProperty({
+    description: 'As last named, by whatever case. Cut if the names of a case together exceed 1 MiB.',
+    example: 'Voicebot Call1',
+  })
   nodetask_name: string;
 
   @ApiProperty({

@@ -2,6 +2,7 @@ import { Controller, Get, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { NeedsScope, Reveals } from '../access/api-key.guard.js';
 import { ApiProblems } from '../http/problem.openapi.js';
+import { NoQuery } from '../http/validation.js';
 import { CaseQuery } from './case.query.js';
 import { CaseResponse } from './case.response.js';
 import { CasesReader } from './cases.reader.js';
@@ -25,7 +26,8 @@ export class CasesController {
     operationId: 'listCases',
     summary: 'Completed cases, by any of their ids',
     description:
-      'Newest completion first unless `order=asc`. A page neither skips nor repeats a case while others arrive. To ask ' +
+      'Newest completion first unless `order=asc`. Paging neither skips nor repeats a case while others arrive; a ' +
+      'case may change its place only when an older delivery of it arrives late and moves its completion back. To ask ' +
       'whether one case is done, filter by its `case_id`: an empty list means that nothing was received yet.',
   })
   @ApiPage(CaseResponse, {
@@ -41,7 +43,7 @@ export class CasesController {
   @ApiIdParam('Id of the case in this service.', '0198c7a2-5f0f-7b11-8c2e-4d1f0a9b3c77')
   @ApiOkResponse({ type: CaseResponse, description: 'The case.' })
   @ApiProblems('not_found')
-  async get(@IdParam() id: string, @Reveals() reveals: boolean): Promise<CaseResponse> {
+  async get(@IdParam() id: string, @Reveals() reveals: boolean, @Query() _none: NoQuery): Promise<CaseResponse> {
     return found(await this.cases.get(id, reveals));
   }
 

@@ -1,5 +1,7 @@
 import { Injectable } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
+import { QUERY } from '../database/data-source.js';
 import type { CaseQuery } from './case.query.js';
 import { type CaseRow, CaseResponse } from './case.response.js';
 import { Cursors } from './cursor.js';
@@ -9,17 +11,26 @@ import { parseTime } from './time.js';
 const CASE_FILTERS = ['workflow_id', 'case_id', 'callee_number'] as const;
 const NODE_TASK_FILTERS = ['task_id', 'nodetask_id', 'node_type'] as const;
 
+/**
+ * One node task may have a name of nearly the body limit, and a case may go through it thousands of times. Names that
+ * together exceed what any single notification can hold are cut; `/v1/workflows/{workflow_id}/node-tasks` has them whole.
+ */
+const MAX_NAME_BYTES = 2 ** 20;
+
 /** A case whole. Node tasks are read by pk_case_node_tasks, names by pk_workflows and pk_node_tasks. */
 const CASE_COLUMNS = `
   c.id, c.workflow_id, w.workflow_name, c.case_id, c.callee_number, c.completed_at, c.last_notified_at,
   c.notification_count, c.revision,
   (SELECT json_agg(
-     json_build_object('position', s.position, 'nodetask_id', s.nodetask_id, 'nodetask_name', n.nodetask_name,
-       'node_type', s.node_type, 'task_id', s.task_id)
-     ORDER BY s.position)
-   FROM case_node_tasks s
-   JOIN node_tasks n USING (workflow_id, nodetask_id)
-   WHERE s.case_ref = c.id) AS node_tasks`;
+     json_build_object('position', position, 'nodetask_id', nodetask_id,
+       'nodetask_name', CASE WHEN name_bytes <= ${MAX_NAME_BYTES} THEN nodetask_name ELSE left(nodetask_name, 200) END,
+       'node_type', node_type, 'task_id', task_id)
+     ORDER BY position)
+   FROM (
+     SELECT s.*, n.nodetask_name, sum(octet_length(n.nodetask_name)) OVER () AS name_bytes
+     FROM case_node_tasks s
+     JOIN node_tasks n USING (workflow_id, nodetask_id)
+     WHERE s.case_ref = c.id) AS named) AS node_tasks`;
 
 const SELECT_CASE = `SELECT ${CASE_COLUMNS} FROM cases c JOIN workflows w USING (workflow_id) WHERE c.id = $1`;
 
@@ -30,7 +41,7 @@ type TotalledRow = (CaseRow | { [column in keyof CaseRow]: null }) & { readonly 
 @Injectable()
 export class CasesReader {
   constructor(
-    private readonly dataSource: DataSource,
+    @InjectDataSource(QUERY) private readonly dataSource: DataSource,
     private readonly cursors: Cursors,
   ) {}
 
@@ -39,7 +50,10 @@ export class CasesReader {
     return row && CaseResponse.from(row, reveals);
   }
 
-  /** Pages go along (completed_at, id): a place that no later row takes, however many arrive meanwhile. */
+  /**
+   * Pages go along (completed_at, id), a place that new cases do not disturb. Only a case whose completion turns out to be
+   * earlier than was known, because an older delivery arrives late, changes its place.
+   */
   async list(query: CaseQuery, reveals: boolean): Promise<Page<CaseResponse> & { total?: number }> {
     const question = questionOf(query);
     const position = query.cursor === undefined ? undefined : await this.cursors.read(question, query.cursor);
@@ -117,9 +131,15 @@ function selectMatches(query: CaseQuery, bind: (value: unknown) => string): Matc
   const nodeTasksLead =
     ofNodeTask.length > 0 && (ofCase.length === 0 || ofNodeTask.some((name) => name !== 'node_type'));
   if (nodeTasksLead) {
+    const ofCaseAlone = ofCase.filter((name) => name !== 'workflow_id'); // a node task knows its workflow
     return {
-      from: ofCase.length === 0 ? 'case_node_tasks s' : 'case_node_tasks s JOIN cases c ON c.id = s.case_ref',
-      where: [...equal('s', ofNodeTask), ...equal('c', ofCase), ...between('s.completed_at')],
+      from: ofCaseAlone.length === 0 ? 'case_node_tasks s' : 'case_node_tasks s JOIN cases c ON c.id = s.case_ref',
+      where: [
+        ...equal('s', ofNodeTask),
+        ...equal('s', asked(['workflow_id'])),
+        ...equal('c', ofCaseAlone),
+        ...between('s.completed_at'),
+      ],
       completedAt: 's.completed_at',
       id: 's.case_ref',
       mayRepeat: true,

@@ -1,6 +1,8 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
+import { QUERY } from '../database/data-source.js';
 import { InstanceSecretEntity } from '../database/entities.js';
 import { Problem } from '../http/problem.js';
 
@@ -17,7 +19,7 @@ const SIGNATURE_BYTES = 16;
 export class Cursors {
   #key: Buffer | undefined;
 
-  constructor(private readonly dataSource: DataSource) {}
+  constructor(@InjectDataSource(QUERY) private readonly dataSource: DataSource) {}
 
   /** @param question the endpoint with its filters, but for `limit`, which may change from page to page */
   async write(question: readonly unknown[], position: readonly (string | number)[]): Promise<string> {

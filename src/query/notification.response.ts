@@ -1,4 +1,4 @@
-import { ApiProperty, IntersectionType, PickType } from '@nestjs/swagger';
+import { ApiExtraModels, ApiProperty, getSchemaPath, IntersectionType, PickType } from '@nestjs/swagger';
 import { maskNumber } from '../access/mask.js';
 import { VERDICTS, type Verdict } from '../database/entities.js';
 import { BodyResponse } from './body.response.js';
@@ -21,6 +21,7 @@ export interface NotificationRow {
 export class NotifiedCaseResponse extends PickType(CaseResponse, ['id', 'workflow_id', 'case_id', 'callee_number']) {}
 
 /** One delivery. */
+@ApiExtraModels(NotifiedCaseResponse)
 export class NotificationResponse {
   @ApiProperty({
     format: 'uuid',
@@ -47,8 +48,12 @@ export class NotificationResponse {
   @ApiProperty({ type: 'integer', description: 'Size of the body.', example: 620 })
   body_bytes: number;
 
-  @ApiProperty({ type: NotifiedCaseResponse, description: 'The case that it was about.' })
-  case: NotifiedCaseResponse;
+  @ApiProperty({
+    nullable: true,
+    allOf: [{ $ref: getSchemaPath(NotifiedCaseResponse) }],
+    description: 'The case that it was about; null for a kind that is about none.',
+  })
+  case: NotifiedCaseResponse | null;
 
   static from(this: void, row: NotificationRow, reveals: boolean): NotificationResponse {
     const { case_ref: id, workflow_id, case_id, callee_number } = row;

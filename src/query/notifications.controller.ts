@@ -1,7 +1,8 @@
-import { Controller, Get } from '@nestjs/common';
+import { Controller, Get, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { NeedsScope, Reveals } from '../access/api-key.guard.js';
 import { ApiProblems } from '../http/problem.openapi.js';
+import { NoQuery } from '../http/validation.js';
 import { ApiIdParam, found, IdParam } from './found.js';
 import { NotificationWithBodyResponse } from './notification.response.js';
 import { NotificationsReader } from './notifications.reader.js';
@@ -28,7 +29,11 @@ export class NotificationsController {
     'internal_error',
     'service_unavailable',
   )
-  async get(@IdParam() id: string, @Reveals() reveals: boolean): Promise<NotificationWithBodyResponse> {
+  async get(
+    @IdParam() id: string,
+    @Reveals() reveals: boolean,
+    @Query() _none: NoQuery,
+  ): Promise<NotificationWithBodyResponse> {
     return found(await this.notifications.get(id, reveals));
   }
 }

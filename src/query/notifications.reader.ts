@@ -1,5 +1,7 @@
 import { Injectable } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
+import { QUERY } from '../database/data-source.js';
 import { BodyResponse } from './body.response.js';
 import { Cursors } from './cursor.js';
 import {
@@ -30,7 +32,7 @@ const BEFORE_ALL = ['-infinity', '00000000-0000-0000-0000-000000000000'] as cons
 @Injectable()
 export class NotificationsReader {
   constructor(
-    private readonly dataSource: DataSource,
+    @InjectDataSource(QUERY) private readonly dataSource: DataSource,
     private readonly cursors: Cursors,
   ) {}
 

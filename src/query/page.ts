@@ -25,7 +25,7 @@ export class PageQuery {
     minimum: 1,
     maximum: MAX_LIMIT,
     default: 50,
-    description: 'How many at most.',
+    description: `How many at most, 1 to ${MAX_LIMIT}.`,
   })
   @IsOptional()
   @Transform(({ value }: { value: unknown }) => toInteger(value))
@@ -78,6 +78,7 @@ export function ApiPage(
             type: 'string',
             nullable: true,
             description: 'Leads to the next page; null on the last one. Opaque.',
+            example: null,
           },
           ...more,
         },

@@ -2,6 +2,7 @@ import { Controller, Get, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { NeedsScope, Reveals } from '../access/api-key.guard.js';
 import { ApiProblems } from '../http/problem.openapi.js';
+import { NoQuery } from '../http/validation.js';
 import { ApiIdParam, found, IdParam } from './found.js';
 import { ApiPage, type Page, PageQuery } from './page.js';
 import { QuarantineResponse, QuarantineWithBodyResponse } from './quarantine.response.js';
@@ -36,7 +37,11 @@ export class QuarantineController {
   @ApiIdParam('Id of the refused body: the X-Request-Id of its first receipt.', '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55')
   @ApiOkResponse({ type: QuarantineWithBodyResponse, description: 'The refused body.' })
   @ApiProblems('invalid_request', 'not_found')
-  async get(@IdParam() id: string, @Reveals() reveals: boolean): Promise<QuarantineWithBodyResponse> {
+  async get(
+    @IdParam() id: string,
+    @Reveals() reveals: boolean,
+    @Query() _none: NoQuery,
+  ): Promise<QuarantineWithBodyResponse> {
     return found(await this.quarantine.get(id, reveals));
   }
 }

@@ -1,5 +1,7 @@
 import { Injectable } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
+import { QUERY } from '../database/data-source.js';
 import { BodyResponse } from './body.response.js';
 import { Cursors } from './cursor.js';
 import { type Page, type PageQuery, toPage } from './page.js';
@@ -22,7 +24,7 @@ const AFTER_ALL = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 @Injectable()
 export class QuarantineReader {
   constructor(
-    private readonly dataSource: DataSource,
+    @InjectDataSource(QUERY) private readonly dataSource: DataSource,
     private readonly cursors: Cursors,
   ) {}
 

@@ -2,6 +2,7 @@ import { Controller, Get, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
 import { NeedsScope } from '../access/api-key.guard.js';
 import { ApiProblems } from '../http/problem.openapi.js';
+import { NoQuery } from '../http/validation.js';
 import { found, WorkflowIdParam } from './found.js';
 import { ApiPage, type Page, PageQuery } from './page.js';
 import { NodeTaskResponse, WorkflowDetailResponse, WorkflowResponse } from './workflow.response.js';
@@ -32,8 +33,8 @@ export class WorkflowsController {
   @ApiOperation({ operationId: 'getWorkflow', summary: 'One workflow with its counts and first and last completion' })
   @ApiParam(idParam)
   @ApiOkResponse({ type: WorkflowDetailResponse, description: 'The workflow.' })
-  @ApiProblems('not_found')
-  async get(@WorkflowIdParam() workflowId: string): Promise<WorkflowDetailResponse> {
+  @ApiProblems('invalid_request', 'not_found')
+  async get(@WorkflowIdParam() workflowId: string, @Query() _none: NoQuery): Promise<WorkflowDetailResponse> {
     return found(await this.workflows.get(workflowId));
   }
 

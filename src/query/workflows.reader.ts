@@ -1,5 +1,7 @@
 import { Injectable } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
+import { QUERY } from '../database/data-source.js';
 import { Cursors } from './cursor.js';
 import { type Page, type PageQuery, toPage } from './page.js';
 import {
@@ -54,7 +56,7 @@ const EXISTS = `SELECT FROM workflows WHERE workflow_id = $1`;
 @Injectable()
 export class WorkflowsReader {
   constructor(
-    private readonly dataSource: DataSource,
+    @InjectDataSource(QUERY) private readonly dataSource: DataSource,
     private readonly cursors: Cursors,
   ) {}
 
