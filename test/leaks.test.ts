@@ -148,9 +148,10 @@ describe('metrics', () => {
       'airudder_notifications_refused_total{reason="not_found"} 1',
       'airudder_notifications_refused_total{reason="service_unavailable"} 1',
       'airudder_http_request_duration_seconds_count{method="POST",route="/webhooks/airudder/:token/:kind",status="200"} 2',
-      'airudder_database_pool_connections ',
-      'airudder_database_pool_idle_connections ',
-      'airudder_database_pool_waiting_requests ',
+      'airudder_database_pool_connections{pool="ingest"} 1',
+      'airudder_database_pool_connections{pool="query"} 1',
+      'airudder_database_pool_idle_connections{pool="ingest"} 1',
+      'airudder_database_pool_waiting_requests{pool="ingest"} 0',
       'process_resident_memory_bytes ',
     ]) {
       expect(text).toMatch(new RegExp(`^${series.replaceAll(/[{}/?]/g, '\\$&')}`, 'm'));

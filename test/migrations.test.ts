@@ -1,3 +1,4 @@
+import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { dataSourceOptions } from '../src/database/data-source.js';
@@ -32,10 +33,46 @@ describe('on an empty database', () => {
     expect(await describeSchema(database)).toEqual(first);
   });
 
-  test('a lock left by a killed migration does not stand in the way', async () => {
-    await migrate(database.url);
-    await database.query(`SELECT pg_advisory_unlock_all()`);
+  test('a migration waits for the one that is under way, however long that takes, and goes on when its process dies', async () => {
+    await database.query(`SELECT pg_advisory_lock(6158420175)`);
+    let isDone = false;
+    const migrating = migrate(database.url).then(() => (isDone = true));
+    await expect.poll(async () => (await waitingForLock()).length).toBe(1);
+    await new Promise((resolve) => setTimeout(resolve, 12_000)); // a pool would have closed an idle connection by now
+    expect(await waitingForLock()).toHaveLength(1);
+    expect(isDone).toBe(false);
+    await database.query(`SELECT pg_advisory_unlock_all()`); // what the server does for a process that dies
+    await migrating;
     expect(await migrate(database.url)).toEqual([]);
+  });
+
+  const waitingForLock = async (): Promise<object[]> =>
+    database.query(`SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (
+      SELECT oid FROM pg_database WHERE datname = current_database())`);
+
+  test('the lock is held until the migration has ended', async () => {
+    const blocker = new Client(database.url);
+    await blocker.connect();
+    await blocker.query(`BEGIN; CREATE TABLE workflows (id integer)`); // the migration waits for this name
+    const migrating = migrate(database.url).catch((error: unknown) => error);
+    await new Promise((resolve) => setTimeout(resolve, 12_000));
+    const held = await database.query(`SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = (
+      SELECT oid FROM pg_database WHERE datname = current_database())`);
+    expect(held).toHaveLength(1);
+    await blocker.query(`ROLLBACK`);
+    await blocker.end();
+    expect(await migrating).toHaveLength(1);
+  });
+
+  test('a database in another encoding is refused, for it could not hold every text', async () => {
+    const latin = new URL(database.url);
+    latin.pathname = `${latin.pathname}_latin1`;
+    const name = latin.pathname.slice(1);
+    await database.query(
+      `CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C' ${await builtinLocale(database)}`,
+    );
+    await expect(migrate(latin.href)).rejects.toThrow("the database's encoding is LATIN1, but must be UTF8");
+    await database.query(`DROP DATABASE ${name}`);
   });
 });
 
@@ -89,6 +126,14 @@ describe('on the migrated database', () => {
     for (const { name, collation } of rows) expect(collation, name).toBe('C');
   });
 });
+
+/** From 17 on a template may have a locale of PostgreSQL's own, which is for UTF8 only. */
+async function builtinLocale(database: TestDatabase): Promise<string> {
+  const [row] = await database.query<{ version: number }>(
+    `SELECT current_setting('server_version_num')::integer AS version`,
+  );
+  return (row?.version ?? 0) >= 170_000 ? `LOCALE_PROVIDER libc` : '';
+}
 
 /** Every column, constraint and index of the database, a line each. */
 async function describeSchema(database: TestDatabase): Promise<string[]> {

@@ -1,7 +1,7 @@
 import { Client } from 'pg';
 
 const givenUp = 'Query read timeout';
-const { query } = Client.prototype;
+const query: unknown = Reflect.get(Client.prototype, 'query');
 
 /**
  * A client that gives its connection up together with a statement that was not answered in time. The driver alone would
@@ -11,7 +11,7 @@ const { query } = Client.prototype;
 export class StrictClient extends Client {}
 
 StrictClient.prototype.query = function strictQuery(this: Client, ...parameters: unknown[]): unknown {
-  const answer: unknown = Reflect.apply(query, this, parameters);
+  const answer: unknown = Reflect.apply(query as () => unknown, this, parameters);
   if (answer instanceof Promise) {
     answer.catch((error: unknown) => {
       if (error instanceof Error && error.message === givenUp) void this.end();

@@ -1,5 +1,5 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { IsArray, IsNotEmpty, IsOptional, IsString, ValidateBy, ValidateNested, validateSync } from 'class-validator';
+import { IsArray, IsNotEmpty, IsOptional, IsString, ValidateBy, validateSync } from 'class-validator';
 import { IsStorableText, MaxBytes } from '../database/storable-text.js';
 import { toFieldErrors } from '../http/field-errors.js';
 import type { FieldError } from '../http/problem.js';
@@ -92,7 +92,6 @@ export class WorkflowListCompletion {
     description: 'The node tasks that the case went through, in order. May be empty.',
   })
   @IsArray(missingOr('must be an array'))
-  @ValidateNested({ each: true, message: 'must be an object' })
   rows: WorkflowListCompletionRow[];
 }
 
@@ -122,8 +121,7 @@ export function parseWorkflowListCompletion(body: unknown): { completion: Comple
 /** Rows are judged one by one, so that a body full of faults costs no more than the faults that are told. */
 function findErrors(candidate: WorkflowListCompletion): FieldError[] {
   const rows: unknown[] = Array.isArray(candidate.rows) ? candidate.rows : [];
-  const head = Object.assign(new WorkflowListCompletion(), candidate, { rows: rows.length > 0 ? [] : candidate.rows });
-  const errors = toFieldErrors(validateSync(head));
+  const errors = toFieldErrors(validateSync(candidate));
   for (const [index, row] of rows.entries()) {
     if (errors.length >= MAX_ERRORS) return [...errors, { path: '', message: TOO_MANY }];
     const path = `rows[${index}]`;
