@@ -123,6 +123,17 @@ describe('accepted by design', () => {
     expect(found['workflow_name']).toBe(name);
   });
 
+  test('a long name that a case meets thousands of times, which no answer repeats in full', async () => {
+    const short = Array.from({ length: 8_000 }, () => ({ nodetask_id: 'a', nodetask_name: '', node_type: '' }));
+    const rows = [...short, { nodetask_id: 'a', nodetask_name: 'x'.repeat(400_000), node_type: '' }];
+    const found = await postAndGet({ workflow_id: 'repeated', case_id: 'repeated', rows });
+    expect(found['node_tasks']).toHaveLength(8_001);
+    expect(found['node_tasks'][0].nodetask_name).toBe('x'.repeat(200));
+    expect((await service.get('/v1/cases?case_id=repeated')).body['data']).toEqual([found]);
+    const [nodeTask] = (await service.get('/v1/workflows/repeated/node-tasks')).body['data'];
+    expect(nodeTask.nodetask_name).toHaveLength(400_000);
+  });
+
   test('ids of 800 bytes, all at once', async () => {
     const id = (mark: string): string => randomText(799) + mark;
     const found = await postAndGet({
@@ -217,6 +228,44 @@ describe('refused', () => {
       body: text,
       body_encoding: 'utf-8',
     });
+  });
+
+  const strings = ['workflow_id', 'workflow_name', 'case_id', 'callee_number'];
+  const rowStrings = ['nodetask_id', 'nodetask_name', 'node_type', 'task_id'];
+  const otherTypes = [0, 12.5, true, {}, [], ['text']];
+  test.each([
+    ...strings.map((field) => [field, field, (value: unknown): Json => ({ [field]: value })] as const),
+    ...rowStrings.map(
+      (field) => [`rows[0].${field}`, field, (value: unknown): Json => ({ rows: [row({ [field]: value })] })] as const,
+    ),
+  ])('anything but a string for %s', async (path, field, changed) => {
+    for (const value of field === 'task_id' ? otherTypes : [...otherTypes, null]) {
+      const answer = await service.post(notification(changed(value)));
+      expect(answer.body, JSON.stringify(value)).toMatchObject({
+        code: 'invalid_fields',
+        errors: [{ path, message: 'must be a string' }],
+      });
+    }
+    for (const value of field === 'task_id' ? [] : [undefined]) {
+      const answer = await service.post(notification(changed(value)));
+      expect(answer.body).toMatchObject({ errors: [{ path, message: 'is missing; it must be a string' }] });
+    }
+  });
+
+  test.each([
+    ['objects without a field', '{}'],
+    ['numbers', '1'],
+  ])('a body full of rows that are %s, at no more cost than the faults that are told', async (_, item) => {
+    const rows = `${`${item},`.repeat(Math.floor(1_000_000 / (item.length + 1)))}${item}`;
+    const text = JSON.stringify(notification({ rows: [] })).replace('[]', `[${rows}]`);
+    const answer = await service.post(text);
+    expect(answer.status).toBe(400);
+    expect(answer.text.length).toBeLessThan(20_000);
+    expect(answer.body['errors'].length).toBeGreaterThanOrEqual(100);
+    expect(answer.body['errors'].at(-1)).toEqual({ path: '', message: 'has more than the 100 faults named here' });
+    const kept = await service.get(`/v1/quarantine/${answer.body['request_id']}`);
+    expect(kept.body['body']).toBe(text);
+    expect(kept.body['errors']).toEqual(answer.body['errors']);
   });
 
   test.each(['null', '5', '"text"', '[]', 'true'])('a body that is %s, not an object', async (text) => {

@@ -64,6 +64,16 @@ describe('every endpoint under /v1', () => {
   });
 });
 
+test('an unknown parameter is refused by every endpoint under /v1, whatever its name', async () => {
+  for (const { path } of endpoints) {
+    for (const name of ['unknown', 'constructor', 'toString', 'limit ']) {
+      const answer = await service.get(`${path}?${encodeURIComponent(name)}=1`, keyOf(['read', 'operate']));
+      expect(answer.status, `${path} ${name}`).toBe(400);
+      expect(answer.body).toMatchObject({ code: 'invalid_request', errors: [{ message: 'is not a known parameter' }] });
+    }
+  }
+});
+
 test('an API key does not open the webhook', async () => {
   const answer = await send(`${service.url}/webhooks/airudder/${keyOf(['read'])}/workflow-list-completion`, {
     method: 'POST',

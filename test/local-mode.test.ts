@@ -1,9 +1,12 @@
 import { execFile, execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { access, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { DataDirLock } from '../src/local/data-dir-lock.js';
 import { type ServiceProcess, spawnService } from './support/process.js';
 import { type Answer, notification, send, webhookPath } from './support/service.js';
 
@@ -177,6 +180,105 @@ test('a second start on the same folder says who uses it, and leaves the first a
     `airudder-notifications: ${file()} is in use by the service with process id ${first.pid}\n`,
   );
   expect((await post(url, 'unharmed')).text).toBe('{}');
+});
+
+test('of two starts at the same moment one gets the folder, and the other says so', async () => {
+  for (const sort of ['a new folder', 'a folder with a stale socket']) {
+    const both = [start(), start()];
+    const outcomes = await Promise.all(
+      both.map(async (each) => Promise.race([each.ready(), each.exitCode()])).map(async (each) => each.catch(() => 1)),
+    );
+    expect(
+      outcomes.filter((each) => each === 1),
+      sort,
+    ).toHaveLength(1);
+    const loser = both[outcomes.indexOf(1)];
+    expect(loser?.output()).toMatch(/^airudder-notifications: .* is in use by the service with process id \d+\n$/);
+    both[1 - outcomes.indexOf(1)]?.kill('SIGKILL');
+    await Promise.all(both.map(async (each) => each.exitCode()));
+  }
+});
+
+test('the lock of a folder is taken by one of many, whether it is new or stale', async () => {
+  const folder = path.join(directory, 'contested');
+  for (let round = 0; round < 20; round += 1) {
+    const outcomes = await Promise.allSettled(Array.from({ length: 5 }, async () => DataDirLock.acquire(folder)));
+    const owners = outcomes.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+    expect(owners).toHaveLength(1);
+    for (const each of outcomes) {
+      if (each.status === 'rejected') expect(String(each.reason)).toMatch(/is in use by the service with process id/);
+    }
+    await owners[0]?.release();
+    if (round % 2 === 0) await leaveStaleSocket(folder);
+  }
+});
+
+/** As a killed process does: a socket file that nobody listens on. */
+async function leaveStaleSocket(folder: string): Promise<void> {
+  const script = `require('net').createServer().listen(${JSON.stringify(path.join(folder, 'service.sock'))}, () => process.kill(process.pid, 'SIGKILL'))`;
+  await promisify(execFile)(process.execPath, ['-e', script]).catch(() => undefined);
+}
+
+test('a connection on which nothing is under way does not hold up the end', async () => {
+  const service = start();
+  const { port } = new URL(await service.ready());
+  const quiet = connect(Number(port), '127.0.0.1');
+  await once(quiet, 'connect');
+  service.kill('SIGINT');
+  expect(await service.exitCode()).toBe(0);
+  quiet.destroy();
+  await expect(databasePid()).rejects.toThrow('ENOENT');
+});
+
+test('a request that is under way when the end is asked for is answered, and what it brought is there afterwards', async () => {
+  const service = start();
+  const { port } = new URL(await service.ready());
+  const text = JSON.stringify(notification({ case_id: 'under-way' }));
+  const socket = connect(Number(port), '127.0.0.1').setEncoding('utf8');
+  const target = webhookPath(await secret('webhook-token'));
+  socket.write(`POST ${target} HTTP/1.1\r\nHost: a\r\nContent-Length: ${text.length}\r\n\r\n${text.slice(0, 20)}`);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  service.kill('SIGTERM');
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  socket.write(text.slice(20));
+  const [answer] = (await once(socket, 'data')) as [string];
+  expect(answer).toMatch(/^HTTP\/1.1 200 OK/);
+  expect(await service.exitCode()).toBe(0);
+  expect(await find(await start().ready(), 'under-way')).toBe(1);
+});
+
+test("the embedded server's log holds no number, even of cases that are fought over", async () => {
+  const service = start();
+  const url = await service.ready();
+  const target = `${url}${webhookPath(await secret('webhook-token'))}`;
+  const init = { method: 'POST', headers: { 'content-type': 'application/json' } };
+  for (let n = 0; n < 5; n += 1) {
+    const body = JSON.stringify(notification({ case_id: `fought ${n}`, callee_number: '+6281999000111' }));
+    const answers = await Promise.all(Array.from({ length: 20 }, async () => send(target, { ...init, body })));
+    expect(new Set(answers.map((answer) => answer.status))).toEqual(new Set([200]));
+  }
+  const log = await readFile(file('postgres', 'server.log'), 'utf8');
+  expect(log).toMatch('database system is ready');
+  expect(log).not.toMatch(/6281999000111|duplicate key/);
+});
+
+test.each([
+  [
+    'is a file',
+    async (folder: string) => writeFile(folder, ''),
+    /^airudder-notifications: DATA_DIR .* cannot be used \(E\w+\)\n$/,
+  ],
+  [
+    'has a character that the shell takes for its own',
+    async () => undefined,
+    /^airudder-notifications: PostgreSQL cannot live in .*\n$/,
+  ],
+])('a data folder that %s stops the start with one line', async (sort, prepare, told) => {
+  const folder = path.join(directory, sort === 'is a file' ? 'file' : 'with $(touch it)');
+  await prepare(folder);
+  const service = start({ DATA_DIR: folder });
+  expect(await service.exitCode()).toBe(1);
+  expect(service.output()).toMatch(told);
 });
 
 test('a port that is taken stops the start with one line that names the setting, and its database too', async () => {

@@ -92,6 +92,17 @@ test('every operation says what it does, and every parameter, field and answer i
   }
 });
 
+test('no optional parameter is filled in when an operation is tried out, so that nothing is filtered unasked', () => {
+  for (const [method, path, operation] of operations()) {
+    for (const parameter of (operation['parameters'] as Json[]).filter((each) => !each['required'])) {
+      expect(
+        parameter['example'] ?? parameter['schema'].example,
+        `${method} ${path} ${parameter['name']}`,
+      ).toBeUndefined();
+    }
+  }
+});
+
 test("the provider's own example is the example of the webhook's body, and trying it out works", async () => {
   const { requestBody } = document['paths']['/webhooks/airudder/{token}/{kind}'].post as Json;
   const { value } = requestBody.content['application/json'].examples.provider;
@@ -119,6 +130,11 @@ describe('the pages', () => {
     const page = await send(`${service.url}/docs/problems/${code}`);
     expect(page.status).toBe(200);
     expect(page.text).toMatch(code);
+  });
+
+  test('the base address leads to Swagger UI', async () => {
+    const answer = await fetch(service.url, { redirect: 'manual' });
+    expect([answer.status, answer.headers.get('location')]).toEqual([302, '/docs']);
   });
 
   test('an unknown problem code is 404', async () => {

@@ -54,9 +54,9 @@ function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (isDatabaseUnavailable(error))
     return new Problem('service_unavailable', 'The database cannot be reached just now.');
-  if (error instanceof URIError) return new Problem('not_found', 'There is nothing here.'); // a path that is no UTF-8
   const status = statusOf(error);
-  if (status === 404) return new Problem('not_found', 'There is nothing here.');
+  // Beside our own problems only Express's refusal of a path that is no UTF-8 comes as 400: such a path leads nowhere.
+  if (status === 404 || status === 400) return new Problem('not_found', 'There is nothing here.');
   if (status >= 400 && status < 500) return new Problem('invalid_request', 'The request is malformed.');
   return new Problem('internal_error', 'Something went wrong on our side.');
 }
