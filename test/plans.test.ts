@@ -1,7 +1,10 @@
 import { plainToInstance } from 'class-transformer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CaseQuery } from '../src/query/case.query.js';
-import { listStatement } from '../src/query/cases.reader.js';
+import { GET_CASE, listStatement } from '../src/query/cases.reader.js';
+import { GET_NOTIFICATION, LIST_NOTIFICATIONS_OF_CASE } from '../src/query/notifications.reader.js';
+import { LIST_QUARANTINE } from '../src/query/quarantine.reader.js';
+import { GET_WORKFLOW, LIST_NODE_TASKS, LIST_WORKFLOWS } from '../src/query/workflows.reader.js';
 import { createDatabase, type TestDatabase } from './support/database.js';
 
 /** Enough that reading a whole table is never the cheap way. Each case has three node tasks. */
@@ -31,9 +34,14 @@ beforeAll(async () => {
   await database.query(`
     INSERT INTO notifications
     SELECT gen_random_uuid(), 'workflow-list-completion', completed_at, 'first', workflow_id, id, '\\x00', '\\x00' FROM cases`);
+  await database.query(`
+    INSERT INTO quarantined_notifications
+    SELECT gen_random_uuid(), 'k', 'not_json', '[]', '\\x00', int4send(n), 1, now(), now() FROM generate_series(1, 20000) n`);
   await database.query('ANALYZE');
 });
 afterAll(async () => database.drop());
+
+const BIG_TABLES = ['cases', 'case_node_tasks', 'notifications', 'quarantined_notifications'];
 
 interface Plan {
   'Node Type': string;
@@ -61,6 +69,11 @@ const touched = (plans: readonly Plan[]): number =>
       (sum, plan) => sum + (plan['Actual Rows'] + (plan['Rows Removed by Filter'] ?? 0)) * plan['Actual Loops'],
       0,
     );
+
+const expectNoScan = (plans: readonly Plan[]): void => {
+  const scanned = plans.filter((plan) => plan['Node Type'] === 'Seq Scan').map((plan) => plan['Relation Name']);
+  for (const table of BIG_TABLES) expect(scanned).not.toContain(table);
+};
 
 const LIMIT = 20;
 /** A page reads its cases, their node tasks and the names of those: about ten rows a case, and then some. */
@@ -90,10 +103,38 @@ describe('a page of /v1/cases is read from an index, whatever it is filtered by'
       for (const { text, parameters } of [first, deep]) {
         const plans = await explain(text, parameters);
         expect(plans.map((plan) => plan['Index Name'])).toContain(index);
-        const scanned = plans.filter((plan) => plan['Node Type'] === 'Seq Scan').map((plan) => plan['Relation Name']);
-        for (const table of ['cases', 'case_node_tasks', 'notifications']) expect(scanned).not.toContain(table);
+        expectNoScan(plans);
         expect(touched(plans)).toBeLessThan(MAX_ROWS_READ);
       }
     }
   });
+});
+
+test('no other statement of the API reads a big table whole', async () => {
+  const [found] = await database.query<{ id: string }>(`SELECT id FROM cases LIMIT 1`);
+  const [delivered] = await database.query<{ id: string }>(`SELECT id FROM notifications LIMIT 1`);
+  const statements: [string, unknown[]][] = [
+    [LIST_WORKFLOWS, ['infinity', 'infinity', '', 50]],
+    [GET_WORKFLOW, ['w50']],
+    [LIST_NODE_TASKS, ['w50', '', 50]],
+    [GET_CASE, [found?.id]],
+    [GET_NOTIFICATION, [delivered?.id]],
+    [LIST_NOTIFICATIONS_OF_CASE, [found?.id, '-infinity', '00000000-0000-0000-0000-000000000000', 50]],
+    [LIST_QUARANTINE, ['ffffffff-ffff-ffff-ffff-ffffffffffff', 50]],
+  ];
+  for (const [text, parameters] of statements) expectNoScan(await explain(text, parameters));
+});
+
+test('counting what a filter matches reads no more than what matches', async () => {
+  for (const filter of [
+    { workflow_id: 'w50' },
+    { nodetask_id: 'w50n2' },
+    { callee_number: '+625005' },
+    { node_type: 'rare' },
+  ]) {
+    const { text, parameters } = listStatement(
+      plainToInstance(CaseQuery, { ...filter, limit: 1, include_total: 'true' }),
+    );
+    expectNoScan(await explain(text, parameters));
+  }
 });

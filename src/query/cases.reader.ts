@@ -32,7 +32,7 @@ const CASE_COLUMNS = `
      JOIN node_tasks n USING (workflow_id, nodetask_id)
      WHERE s.case_ref = c.id) AS named) AS node_tasks`;
 
-const SELECT_CASE = `SELECT ${CASE_COLUMNS} FROM cases c JOIN workflows w USING (workflow_id) WHERE c.id = $1`;
+export const GET_CASE = `SELECT ${CASE_COLUMNS} FROM cases c JOIN workflows w USING (workflow_id) WHERE c.id = $1`;
 
 /** With a total, where nothing matches, one row has the total and nothing else. */
 type TotalledRow = (CaseRow | { [column in keyof CaseRow]: null }) & { readonly total?: string };
@@ -46,7 +46,7 @@ export class CasesReader {
   ) {}
 
   async get(id: string, reveals: boolean): Promise<CaseResponse | undefined> {
-    const [row] = await this.dataSource.query<CaseRow[]>(SELECT_CASE, [id]);
+    const [row] = await this.dataSource.query<CaseRow[]>(GET_CASE, [id]);
     return row && CaseResponse.from(row, reveals);
   }
 

@@ -16,10 +16,10 @@ const COLUMNS = `
   c.callee_number`;
 
 /** Reads pk_notifications and pk_cases. */
-const SELECT_ONE = `SELECT ${COLUMNS}, n.body FROM notifications n JOIN cases c ON c.id = n.case_ref WHERE n.id = $1`;
+export const GET_NOTIFICATION = `SELECT ${COLUMNS}, n.body FROM notifications n JOIN cases c ON c.id = n.case_ref WHERE n.id = $1`;
 
 /** Reads ix_notifications_case. Without a delivery there is no case, so an empty first page means that there is none. */
-const SELECT_OF_CASE = `
+export const LIST_NOTIFICATIONS_OF_CASE = `
   SELECT ${COLUMNS}
   FROM notifications n
   JOIN cases c ON c.id = n.case_ref
@@ -37,7 +37,7 @@ export class NotificationsReader {
   ) {}
 
   async get(id: string, reveals: boolean): Promise<NotificationWithBodyResponse | undefined> {
-    const [row] = await this.dataSource.query<(NotificationRow & { body: Buffer })[]>(SELECT_ONE, [id]);
+    const [row] = await this.dataSource.query<(NotificationRow & { body: Buffer })[]>(GET_NOTIFICATION, [id]);
     return row && { ...NotificationResponse.from(row, reveals), ...BodyResponse.from(row.body, reveals) };
   }
 
@@ -50,7 +50,7 @@ export class NotificationsReader {
     const question = ['case notifications', caseRef];
     const position = query.cursor === undefined ? undefined : await this.cursors.read(question, query.cursor);
     const [receivedAt, id] = position ? [new Date(position[0] as number), position[1]] : BEFORE_ALL;
-    const rows = await this.dataSource.query<NotificationRow[]>(SELECT_OF_CASE, [
+    const rows = await this.dataSource.query<NotificationRow[]>(LIST_NOTIFICATIONS_OF_CASE, [
       caseRef,
       receivedAt,
       id,

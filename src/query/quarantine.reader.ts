@@ -11,13 +11,13 @@ const COLUMNS = `
   id, reason, errors, count, first_received_at, last_received_at, kind, workflow_id, case_id, callee_number`;
 
 /** Pages along pk_quarantined_notifications: an id is made at the first receipt, so the greatest is the newest. */
-const LIST = `
+export const LIST_QUARANTINE = `
   SELECT ${COLUMNS} FROM quarantined_notifications
   WHERE id < $1
   ORDER BY id DESC
   LIMIT $2`;
 
-const GET = `SELECT ${COLUMNS}, body FROM quarantined_notifications WHERE id = $1`;
+const GET_QUARANTINED = `SELECT ${COLUMNS}, body FROM quarantined_notifications WHERE id = $1`;
 
 const AFTER_ALL = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
@@ -31,7 +31,7 @@ export class QuarantineReader {
   async list(query: PageQuery, reveals: boolean): Promise<Page<QuarantineResponse>> {
     const question = ['quarantine'];
     const position = query.cursor === undefined ? [AFTER_ALL] : await this.cursors.read(question, query.cursor);
-    const rows = await this.dataSource.query<QuarantineRow[]>(LIST, [position[0], query.limit + 1]);
+    const rows = await this.dataSource.query<QuarantineRow[]>(LIST_QUARANTINE, [position[0], query.limit + 1]);
     return toPage(
       rows,
       query.limit,
@@ -41,7 +41,7 @@ export class QuarantineReader {
   }
 
   async get(id: string, reveals: boolean): Promise<QuarantineWithBodyResponse | undefined> {
-    const [row] = await this.dataSource.query<(QuarantineRow & { body: Buffer })[]>(GET, [id]);
+    const [row] = await this.dataSource.query<(QuarantineRow & { body: Buffer })[]>(GET_QUARANTINED, [id]);
     return row && { ...QuarantineResponse.from(row, reveals), ...BodyResponse.from(row.body, reveals) };
   }
 }

@@ -17,7 +17,7 @@ import {
  * Ranks workflows by their newest notification up to a moment, read from ix_notifications_workflow. The later pages of a
  * list keep the moment of its first page: what arrives meanwhile cannot move a workflow past the reader.
  */
-const LIST = `
+export const LIST_WORKFLOWS = `
   SELECT w.workflow_id, w.workflow_name, n.received_at AS last_notified_at
   FROM workflows w
   CROSS JOIN LATERAL (
@@ -30,7 +30,7 @@ const LIST = `
   LIMIT $4`;
 
 /** Counts in ix_notifications_workflow and ix_cases_workflow. */
-const GET = `
+export const GET_WORKFLOW = `
   SELECT w.workflow_id, w.workflow_name, n.notification_count, n.last_notified_at, c.*
   FROM workflows w
   CROSS JOIN LATERAL (
@@ -42,7 +42,7 @@ const GET = `
   WHERE w.workflow_id = $1`;
 
 /** Pages along pk_node_tasks; counts in ix_case_node_tasks_nodetask. */
-const LIST_NODE_TASKS = `
+export const LIST_NODE_TASKS = `
   SELECT n.nodetask_id, n.nodetask_name, n.node_type,
     (SELECT count(DISTINCT s.case_ref) FROM case_node_tasks s
      WHERE s.nodetask_id = n.nodetask_id AND s.workflow_id = n.workflow_id) AS case_count
@@ -66,7 +66,12 @@ export class WorkflowsReader {
     const [asOf, before, workflowId] = position
       ? [new Date(position[0] as number), new Date(position[1] as number), position[2]]
       : ['infinity', 'infinity', ''];
-    const rows = await this.dataSource.query<WorkflowRow[]>(LIST, [asOf, before, workflowId, query.limit + 1]);
+    const rows = await this.dataSource.query<WorkflowRow[]>(LIST_WORKFLOWS, [
+      asOf,
+      before,
+      workflowId,
+      query.limit + 1,
+    ]);
     const moment = position?.[0] ?? rows[0]?.last_notified_at.getTime() ?? 0;
     return toPage(rows, query.limit, WorkflowResponse.from, async (last) =>
       this.cursors.write(question, [moment, last.last_notified_at.getTime(), last.workflow_id]),
@@ -74,7 +79,7 @@ export class WorkflowsReader {
   }
 
   async get(workflowId: string): Promise<WorkflowDetailResponse | undefined> {
-    const [row] = await this.dataSource.query<WorkflowDetailRow[]>(GET, [workflowId]);
+    const [row] = await this.dataSource.query<WorkflowDetailRow[]>(GET_WORKFLOW, [workflowId]);
     return row && WorkflowDetailResponse.from(row);
   }
 
