@@ -41,7 +41,7 @@ beforeAll(async () => {
 });
 afterAll(async () => database.drop());
 
-const BIG_TABLES = ['cases', 'case_node_tasks', 'notifications', 'quarantined_notifications'];
+const BIG_TABLES = new Set(['cases', 'case_node_tasks', 'notifications', 'quarantined_notifications']);
 
 interface Plan {
   'Node Type': string;
@@ -70,10 +70,11 @@ const touched = (plans: readonly Plan[]): number =>
       0,
     );
 
-const expectNoScan = (plans: readonly Plan[]): void => {
-  const scanned = plans.filter((plan) => plan['Node Type'] === 'Seq Scan').map((plan) => plan['Relation Name']);
-  for (const table of BIG_TABLES) expect(scanned).not.toContain(table);
-};
+const scannedBigTables = (plans: readonly Plan[]): (string | undefined)[] =>
+  plans
+    .filter((plan) => plan['Node Type'] === 'Seq Scan')
+    .map((plan) => plan['Relation Name'])
+    .filter((table) => table !== undefined && BIG_TABLES.has(table));
 
 const LIMIT = 20;
 /** A page reads its cases, their node tasks and the names of those: about ten rows a case, and then some. */
@@ -103,7 +104,7 @@ describe('a page of /v1/cases is read from an index, whatever it is filtered by'
       for (const { text, parameters } of [first, deep]) {
         const plans = await explain(text, parameters);
         expect(plans.map((plan) => plan['Index Name'])).toContain(index);
-        expectNoScan(plans);
+        expect(scannedBigTables(plans)).toEqual([]);
         expect(touched(plans)).toBeLessThan(MAX_ROWS_READ);
       }
     }
@@ -122,7 +123,7 @@ test('no other statement of the API reads a big table whole', async () => {
     [LIST_NOTIFICATIONS_OF_CASE, [found?.id, '-infinity', '00000000-0000-0000-0000-000000000000', 50]],
     [LIST_QUARANTINE, ['ffffffff-ffff-ffff-ffff-ffffffffffff', 50]],
   ];
-  for (const [text, parameters] of statements) expectNoScan(await explain(text, parameters));
+  for (const [text, parameters] of statements) expect(scannedBigTables(await explain(text, parameters))).toEqual([]);
 });
 
 test('counting what a filter matches reads no more than what matches', async () => {
@@ -135,6 +136,6 @@ test('counting what a filter matches reads no more than what matches', async () 
     const { text, parameters } = listStatement(
       plainToInstance(CaseQuery, { ...filter, limit: 1, include_total: 'true' }),
     );
-    expectNoScan(await explain(text, parameters));
+    expect(scannedBigTables(await explain(text, parameters))).toEqual([]);
   }
 });

@@ -7,6 +7,8 @@ import type { FieldError } from '../http/problem.js';
 /** The identity of a case holds three ids in one index entry; the provider's have 32 bytes. Names have no limit. */
 export const MAX_ID_BYTES = 800;
 
+const LIMITED = `At most ${MAX_ID_BYTES} bytes in UTF-8.`;
+
 /** A body may have a hundred thousand faults: naming the first ones is enough, and answers in time. */
 const MAX_ERRORS = 100;
 const TOO_MANY = `has more than the ${MAX_ERRORS} faults named here`;
@@ -20,7 +22,7 @@ const notEmpty = { message: 'must not be empty' };
 /** A node task that the case went through. */
 export class WorkflowListCompletionRow {
   @ApiProperty({
-    description: 'Id of the node task in its workflow.',
+    description: `Id of the node task in its workflow. ${LIMITED}`,
     example: '300e4513a8a44567a933f893cee2b637',
     minLength: 1,
   })
@@ -35,7 +37,10 @@ export class WorkflowListCompletionRow {
   @IsStorableText()
   nodetask_name: string;
 
-  @ApiProperty({ description: 'Type of the node. Seen: call, sms, email; the list is open.', example: 'call' })
+  @ApiProperty({
+    description: `Type of the node. Seen: call, sms, email; the list is open. ${LIMITED}`,
+    example: 'call',
+  })
   @IsString(string)
   @IsStorableText()
   @MaxBytes(MAX_ID_BYTES)
@@ -44,7 +49,7 @@ export class WorkflowListCompletionRow {
   @ApiPropertyOptional({
     type: String,
     nullable: true,
-    description: 'Id of the task, which leads to the call results. Absent, null and empty all mean none.',
+    description: `Id of the task, which leads to the call results. Absent, null and empty all mean none. ${LIMITED}`,
     example: '1fe46b87ee3eb19b6e59fcacc4c66446',
   })
   @IsOptional()
@@ -59,7 +64,11 @@ export class WorkflowListCompletionRow {
  * and which fields are required follow the provider's page of 2024-05-28. Unknown fields are accepted and kept.
  */
 export class WorkflowListCompletion {
-  @ApiProperty({ description: 'Id of the workflow.', example: '707c2a72791f4fcd9890120ccfe52983', minLength: 1 })
+  @ApiProperty({
+    description: `Id of the workflow. ${LIMITED}`,
+    example: '707c2a72791f4fcd9890120ccfe52983',
+    minLength: 1,
+  })
   @IsString(string)
   @IsNotEmpty(notEmpty)
   @IsStorableText()
@@ -72,7 +81,7 @@ export class WorkflowListCompletion {
   workflow_name: string;
 
   @ApiProperty({
-    description: "The customer's own id of the case. May be empty if `callee_number` is not.",
+    description: `The customer's own id of the case. May be empty if \`callee_number\` is not. ${LIMITED}`,
     example: 'test-caseid11',
   })
   @IsString(string)
@@ -81,7 +90,10 @@ export class WorkflowListCompletion {
   @MaxBytes(MAX_ID_BYTES)
   case_id: string;
 
-  @ApiProperty({ description: 'The number that was called. May be empty if `case_id` is not.', example: '+62123456' })
+  @ApiProperty({
+    description: `The number that was called. May be empty if \`case_id\` is not. ${LIMITED}`,
+    example: '+62123456',
+  })
   @IsString(string)
   @IsStorableText()
   @MaxBytes(MAX_ID_BYTES)
