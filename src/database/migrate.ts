@@ -39,11 +39,11 @@ async function runMigrations(databaseUrl: string): Promise<Migration[]> {
 }
 
 /** These hold any text: the second one because it takes bytes as they come. */
-const FIT_ENCODINGS = ['UTF8', 'SQL_ASCII'];
+const FIT_ENCODINGS = new Set(['UTF8', 'SQL_ASCII']);
 
 /** In another encoding our own trouble would look like a sender's fault. */
 async function refuseOtherEncodings(client: Client): Promise<void> {
   const { rows } = await client.query<{ server_encoding: string }>('SHOW server_encoding');
   const encoding = rows[0]?.server_encoding ?? '';
-  if (!FIT_ENCODINGS.includes(encoding)) throw new Error(`the database's encoding is ${encoding}, but must be UTF8`);
+  if (!FIT_ENCODINGS.has(encoding)) throw new Error(`the database's encoding is ${encoding}, but must be UTF8`);
 }
