@@ -25,9 +25,43 @@ export const MOVE_CONTENTS = `
   FROM unnest($1::uuid[], $2::timestamptz[]) AS moved (case_ref, completed_at)
   WHERE stored.case_ref = moved.case_ref`;
 
+const NAMED = ['named_at', 'named_by'] as const;
+const STATE = [
+  'completed_at',
+  'last_notified_at',
+  'notification_count',
+  'revision',
+  'current_notification_id',
+  'content_digest',
+] as const;
+
+/** The parameters of `WRITE_BATCH` are the columns of these tables, one after the other. */
+export const WORKFLOW_COLUMNS = ['workflow_id', 'workflow_name', ...NAMED] as const;
+export const NODE_TASK_COLUMNS = ['workflow_id', 'nodetask_id', 'nodetask_name', 'node_type', ...NAMED] as const;
+export const NEW_CASE_COLUMNS = ['id', 'workflow_id', 'case_id', 'callee_number', ...STATE] as const;
+export const KNOWN_CASE_COLUMNS = ['id', ...STATE] as const;
+export const CASE_NODE_TASK_COLUMNS = [
+  'case_ref',
+  'position',
+  'workflow_id',
+  'nodetask_id',
+  'node_type',
+  'task_id',
+  'completed_at',
+] as const;
+export const NOTIFICATION_COLUMNS = [
+  'id',
+  'kind',
+  'received_at',
+  'verdict',
+  'workflow_id',
+  'case_ref',
+  'content_digest',
+  'body',
+] as const;
+
 /**
- * Writes a batch. Parameters: four columns of workflows, six of node tasks, ten of new cases, seven of known cases,
- * seven of their node tasks, eight of notifications.
+ * Writes a batch.
  *
  * Workflows and node tasks are named by every notification: where nothing about them changes they are neither written
  * nor locked. Where a name differs, the newer delivery wins.

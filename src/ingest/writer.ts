@@ -1,11 +1,30 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import type { CaseEntity, NodeTaskEntity, Verdict, WorkflowEntity } from '../database/entities.js';
+import type {
+  CaseEntity,
+  CaseNodeTaskEntity,
+  NodeTaskEntity,
+  NotificationEntity,
+  Verdict,
+  WorkflowEntity,
+} from '../database/entities.js';
 import { isRetryable } from '../database/errors.js';
 import { type Batch, comesOutOfOrder, type Delivered, fold, identityOf } from './fold.js';
 import type { Notification } from './notification.js';
-import { DELETE_CONTENTS, LOCK_CASES, MOVE_CONTENTS, READ_HISTORIES, WRITE_BATCH } from './statements.js';
+import {
+  CASE_NODE_TASK_COLUMNS,
+  DELETE_CONTENTS,
+  KNOWN_CASE_COLUMNS,
+  LOCK_CASES,
+  MOVE_CONTENTS,
+  NEW_CASE_COLUMNS,
+  NODE_TASK_COLUMNS,
+  NOTIFICATION_COLUMNS,
+  READ_HISTORIES,
+  WORKFLOW_COLUMNS,
+  WRITE_BATCH,
+} from './statements.js';
 
 const MAX_ATTEMPTS = 10;
 const MAX_PAUSE_MS = 5;
@@ -86,58 +105,39 @@ async function makeRoom(manager: EntityManager, batch: Batch): Promise<void> {
 }
 
 /** The columns of `WRITE_BATCH`, in its order. */
-function parametersOf({ notifications, newCases, knownCases, contents }: Batch): unknown[][] {
+function parametersOf(batch: Batch): unknown[][] {
+  const { workflows, nodeTasks } = collectNames(batch);
+  return [
+    ...columns(workflows, WORKFLOW_COLUMNS),
+    ...columns(nodeTasks, NODE_TASK_COLUMNS),
+    ...columns(batch.newCases, NEW_CASE_COLUMNS),
+    ...columns(batch.knownCases, KNOWN_CASE_COLUMNS),
+    ...columns(batch.contents.flatMap(toCaseNodeTasks), CASE_NODE_TASK_COLUMNS),
+    ...columns(batch.notifications.map(toRow), NOTIFICATION_COLUMNS),
+  ];
+}
+
+/** Notifications stand in order of receipt: of those that name the same thing the last one is the newest. */
+function collectNames({ notifications }: Batch): { workflows: WorkflowEntity[]; nodeTasks: NodeTaskEntity[] } {
   const workflows = new Map<string, WorkflowEntity>();
   const nodeTasks = new Map<string, NodeTaskEntity>();
-  // Notifications stand in order of receipt: the last one that names something is the newest.
   for (const { notification } of notifications) {
     const { workflow_id, workflow_name, rows } = notification.completion;
     const naming = { workflow_id, named_at: notification.receivedAt, named_by: notification.id };
     workflows.set(workflow_id, { ...naming, workflow_name });
     for (const row of rows) nodeTasks.set(JSON.stringify([workflow_id, row.nodetask_id]), { ...naming, ...row });
   }
-  const caseNodeTasks = contents.flatMap(({ state, completion }) =>
-    completion.rows.map((row, position) => {
-      return { case_ref: state.id, position, workflow_id: state.workflow_id, completed_at: state.completed_at, ...row };
-    }),
-  );
-  const deliveries = notifications.map(({ notification, case_ref, verdict }) => {
-    const { id, kind, receivedAt, contentDigest, body, completion } = notification;
-    const { workflow_id } = completion;
-    return { id, kind, received_at: receivedAt, verdict, workflow_id, case_ref, content_digest: contentDigest, body };
-  });
-  const state = [
-    ...(['completed_at', 'last_notified_at', 'notification_count', 'revision'] as const),
-    ...(['current_notification_id', 'content_digest'] as const),
-  ];
-  return [
-    ...columns([...workflows.values()], ['workflow_id', 'workflow_name', 'named_at', 'named_by']),
-    ...columns(
-      [...nodeTasks.values()],
-      ['workflow_id', 'nodetask_id', 'nodetask_name', 'node_type', 'named_at', 'named_by'],
-    ),
-    ...columns(newCases, ['id', 'workflow_id', 'case_id', 'callee_number', ...state]),
-    ...columns(knownCases, ['id', ...state]),
-    ...columns(caseNodeTasks, [
-      'case_ref',
-      'position',
-      'workflow_id',
-      'nodetask_id',
-      'node_type',
-      'task_id',
-      'completed_at',
-    ]),
-    ...columns(deliveries, [
-      'id',
-      'kind',
-      'received_at',
-      'verdict',
-      'workflow_id',
-      'case_ref',
-      'content_digest',
-      'body',
-    ]),
-  ];
+  return { workflows: [...workflows.values()], nodeTasks: [...nodeTasks.values()] };
+}
+
+function toCaseNodeTasks({ state, completion }: Batch['contents'][number]): CaseNodeTaskEntity[] {
+  const { id: case_ref, workflow_id, completed_at } = state;
+  return completion.rows.map((row, position) => ({ case_ref, position, workflow_id, completed_at, ...row }));
+}
+
+function toRow({ notification, case_ref, verdict }: Batch['notifications'][number]): NotificationEntity {
+  const { id, kind, receivedAt: received_at, contentDigest: content_digest, body, completion } = notification;
+  return { id, kind, received_at, verdict, workflow_id: completion.workflow_id, case_ref, content_digest, body };
 }
 
 function columns<T extends object>(rows: readonly T[], names: readonly (keyof T & string)[]): unknown[][] {

@@ -1,15 +1,13 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { chown, mkdir, mkdtemp, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import net from 'node:net';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Client } from 'pg';
+import { giveToServerUser, run, runAsServerUser } from './server-user.js';
 
 const USER = 'airudder';
 const DATABASE = 'airudder';
-const SERVER_USER_ID = 65_534; // nobody, on every Linux
 /** No sockets in shared folders; in the server's log no details of errors, which repeat the values of a row. */
 const QUIET = { unix_socket_directories: '', log_error_verbosity: 'terse' };
 
@@ -60,8 +58,9 @@ interface Binaries {
 
 /** `pg_ctl` starts the server through a shell, between double quotes. */
 function refuseShellCharacters(cluster: string): void {
-  if (/["$`\\\n]/.test(cluster))
+  if (/["$`\\\n]/.test(cluster)) {
     throw new Error(`PostgreSQL cannot live in ${cluster}: a path may not have " $ \` or \\ in it`);
+  }
 }
 
 async function loadBinaries(): Promise<Binaries> {
@@ -141,16 +140,8 @@ async function start(cluster: string, binaries: Binaries, settings: Record<strin
   await writeFile(path.join(cluster, 'postgresql.auto.conf'), lines.join(''));
   const log = path.join(cluster, 'server.log');
   try {
-    await runAsServerUser(binaries.pg_ctl, [
-      'start',
-      '--pgdata',
-      cluster,
-      '--log',
-      log,
-      '-w',
-      '-t',
-      String(START_TIMEOUT_S),
-    ]);
+    const options = [`--pgdata=${cluster}`, `--log=${log}`, '--wait', `--timeout=${START_TIMEOUT_S}`];
+    await runAsServerUser(binaries.pg_ctl, ['start', ...options]);
   } catch {
     const tail = ((await readOptional(log)) ?? '').trimEnd().split('\n').slice(-5).join('\n');
     throw new Error(`the embedded PostgreSQL did not start; the end of ${log}:\n${tail}`);
@@ -158,16 +149,8 @@ async function start(cluster: string, binaries: Binaries, settings: Record<strin
 }
 
 async function stop(cluster: string, binaries: Binaries): Promise<void> {
-  await runAsServerUser(binaries.pg_ctl, [
-    'stop',
-    '--pgdata',
-    cluster,
-    '-m',
-    'fast',
-    '-w',
-    '-t',
-    String(STOP_TIMEOUT_S),
-  ]);
+  const options = [`--pgdata=${cluster}`, '--mode=fast', '--wait', `--timeout=${STOP_TIMEOUT_S}`];
+  await runAsServerUser(binaries.pg_ctl, ['stop', ...options]);
 }
 
 async function createDatabase(url: string): Promise<void> {
@@ -179,63 +162,6 @@ async function createDatabase(url: string): Promise<void> {
   } finally {
     await client.end();
   }
-}
-
-/**
- * PostgreSQL refuses to run as root. Root therefore runs it as `nobody`, who may pass through folders that only root
- * can enter (a home folder, a private temporary folder): the capability is what lets the cluster lie where it was asked to.
- * One that only reads would do, but is not among those that root has in a container.
- */
-async function runAsServerUser(program: string, args: readonly string[]): Promise<void> {
-  if (!isRoot()) {
-    await run(program, args);
-    return;
-  }
-  try {
-    await run('setpriv', [
-      `--reuid=${SERVER_USER_ID}`,
-      `--regid=${SERVER_USER_ID}`,
-      '--clear-groups',
-      '--inh-caps=+dac_override',
-      '--ambient-caps=+dac_override',
-      '--securebits=+no_setuid_fixup', // else access(2) would ignore the capability
-      '--',
-      program,
-      ...args,
-    ]);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    throw new Error(
-      'as root the embedded PostgreSQL needs setpriv (util-linux): run as an ordinary user, or set DATABASE_URL',
-      { cause: error },
-    );
-  }
-}
-
-async function giveToServerUser(...paths: string[]): Promise<void> {
-  if (isRoot()) await Promise.all(paths.map(async (each) => chown(each, SERVER_USER_ID, SERVER_USER_ID)));
-}
-
-/**
- * Runs a program to its end, in a process group of its own: Ctrl-C in a terminal goes to all of the group, and must not
- * stop the program that is just starting or stopping the database.
- *
- * @returns what it printed; its errors are in the error that is thrown if it fails
- */
-async function run(program: string, args: readonly string[]): Promise<string> {
-  const child = spawn(program, args, { detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  let errors = '';
-  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (output += chunk));
-  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (errors += chunk));
-  const [code] = (await once(child, 'exit')) as [number | null];
-  if (code !== 0)
-    throw new Error(`${path.basename(args.find((arg) => arg.startsWith('/')) ?? program)} failed: ${errors.trim()}`);
-  return output;
-}
-
-function isRoot(): boolean {
-  return process.getuid?.() === 0;
 }
 
 async function findFreePort(): Promise<number> {

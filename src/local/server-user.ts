@@ -1,0 +1,62 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chown } from 'node:fs/promises';
+
+const SERVER_USER_ID = 65_534; // nobody, on every Linux
+
+/**
+ * PostgreSQL refuses to run as root. Root therefore runs it as `nobody`, who may pass through folders that only root
+ * can enter (a home folder, a private temporary folder): the capability is what lets the cluster lie where it was asked to.
+ * One that only reads would do, but is not among those that root has in a container.
+ */
+export async function runAsServerUser(program: string, args: readonly string[]): Promise<void> {
+  if (!isRoot()) {
+    await run(program, args);
+    return;
+  }
+  try {
+    await run('setpriv', [
+      `--reuid=${SERVER_USER_ID}`,
+      `--regid=${SERVER_USER_ID}`,
+      '--clear-groups',
+      '--inh-caps=+dac_override',
+      '--ambient-caps=+dac_override',
+      '--securebits=+no_setuid_fixup', // else access(2) would ignore the capability
+      '--',
+      program,
+      ...args,
+    ]);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    throw new Error(
+      'as root the embedded PostgreSQL needs setpriv (util-linux): run as an ordinary user, or set DATABASE_URL',
+      { cause: error },
+    );
+  }
+}
+
+/** Makes these files and folders the server user's own. */
+export async function giveToServerUser(...paths: string[]): Promise<void> {
+  if (isRoot()) await Promise.all(paths.map(async (each) => chown(each, SERVER_USER_ID, SERVER_USER_ID)));
+}
+
+/**
+ * Runs a program to its end, in a process group of its own: Ctrl-C in a terminal goes to all of the group, and must not
+ * stop the program that is just starting or stopping the database.
+ *
+ * @returns what it printed; its errors are in the error that is thrown if it fails
+ */
+export async function run(program: string, args: readonly string[]): Promise<string> {
+  const child = spawn(program, args, { detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  let errors = '';
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (output += chunk));
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (errors += chunk));
+  const [code] = (await once(child, 'exit')) as [number | null];
+  if (code !== 0) throw new Error(`${program} ended with ${code}: ${errors.trim()}`);
+  return output;
+}
+
+function isRoot(): boolean {
+  return process.getuid?.() === 0;
+}
