@@ -7,12 +7,12 @@ import type { Service } from './service.js';
 const STOP_TIMEOUT_MS = 10_000;
 
 let service: Promise<Service> | undefined;
-let isStopping = false;
+const stopping = new AbortController();
 process.on('SIGINT', stop).on('SIGTERM', stop).on('SIGHUP', stop); // the last one comes when a terminal is closed
 
 try {
   const { startService } = await import('./service.js');
-  service = startService();
+  service = startService(stopping.signal);
   await service;
 } catch (error) {
   failUnlessStopping(error);
@@ -20,8 +20,8 @@ try {
 
 /** From a terminal npm passes Ctrl-C on a second time: only the first signal counts. */
 function stop(): void {
-  if (isStopping) return;
-  isStopping = true;
+  if (stopping.signal.aborted) return;
+  stopping.abort();
   setTimeout(() => process.exit(1), STOP_TIMEOUT_MS).unref();
   Promise.resolve(service)
     .catch(() => undefined)
@@ -32,7 +32,7 @@ function stop(): void {
 
 /** What is interrupted may well fail: that is no news. */
 function failUnlessStopping(error: unknown): void {
-  if (!isStopping) fail(error);
+  if (!stopping.signal.aborted) fail(error);
 }
 
 /** What stops a start is mostly a setting or a neighbour, and told in one line. The stack is for faults of the code. */

@@ -26,15 +26,16 @@ export interface Service {
  * Starts everything, in the order in which one thing needs the other: settings, secrets, in local mode the database,
  * migrations, HTTP.
  *
+ * @param signal the service is to end before it has started
  * @throws Error whose message is one line for the operator; what was started until then is stopped again
  */
-export async function startService(): Promise<Service> {
+export async function startService(signal: AbortSignal): Promise<Service> {
   const started: (() => Promise<unknown>)[] = [];
   const stop = async (): Promise<void> => {
     for (const end of started.splice(0).toReversed()) await end();
   };
   try {
-    await start(started);
+    await start(started, signal);
     return { stop };
   } catch (error) {
     await stop();
@@ -42,7 +43,7 @@ export async function startService(): Promise<Service> {
   }
 }
 
-async function start(started: (() => Promise<unknown>)[]): Promise<void> {
+async function start(started: (() => Promise<unknown>)[], signal: AbortSignal): Promise<void> {
   const settings = parseConfig(readEnvironment());
   const { config, generated } = await inDataDir(settings, async () => addGeneratedSecrets(settings));
   const local =
@@ -50,7 +51,7 @@ async function start(started: (() => Promise<unknown>)[]): Promise<void> {
       ? await inDataDir(config, async () => startLocal(config.dataDir, started))
       : undefined;
   const databaseUrl = config.databaseUrl ?? local?.databaseUrl ?? '';
-  const migrations = await migrateOrExplain(databaseUrl);
+  const migrations = await migrateOrExplain(databaseUrl, signal);
 
   const logger = new ConsoleLogger({ json: true, flattenParams: true, logLevels: ['fatal', 'error', 'warn'] });
   const app = await createApp(config, databaseUrl, logger);
@@ -81,20 +82,21 @@ async function startLocal(
   return { databaseUrl: postgres.url(), lock };
 }
 
-/** A fault of the file system that the setting led to is told with the setting's name. */
+/** What goes wrong in the data folder is told with the setting that led there. */
 async function inDataDir<T>({ dataDir }: Config, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    const { code, syscall } = error as NodeJS.ErrnoException;
-    if (code === undefined || syscall === undefined) throw error;
-    throw new ConfigError('DATA_DIR', `${dataDir} cannot be used (${code})`);
+    if (error instanceof ConfigError) throw error;
+    const { code, syscall, message } = error as NodeJS.ErrnoException;
+    const isFileSystem = code !== undefined && syscall !== undefined;
+    throw new ConfigError('DATA_DIR', isFileSystem ? `${dataDir} cannot be used (${code})` : message);
   }
 }
 
-async function migrateOrExplain(databaseUrl: string): Promise<Migration[]> {
+async function migrateOrExplain(databaseUrl: string, signal: AbortSignal): Promise<Migration[]> {
   try {
-    return await migrate(databaseUrl);
+    return await migrate(databaseUrl, signal);
   } catch (error) {
     const { code, name } = describeError(error);
     if (isDatabaseUnavailable(error)) {

@@ -177,7 +177,7 @@ test('a second start on the same folder says who uses it, and leaves the first a
   const second = start();
   expect(await second.exitCode()).toBe(1);
   expect(second.output()).toBe(
-    `airudder-notifications: ${file()} is in use by the service with process id ${first.pid}\n`,
+    `airudder-notifications: DATA_DIR ${file()} is in use by the service with process id ${first.pid}\n`,
   );
   expect((await post(url, 'unharmed')).text).toBe('{}');
 });
@@ -193,7 +193,9 @@ test('of two starts at the same moment one gets the folder, and the other says s
       sort,
     ).toHaveLength(1);
     const loser = both[outcomes.indexOf(1)];
-    expect(loser?.output()).toMatch(/^airudder-notifications: .* is in use by the service with process id \d+\n$/);
+    expect(loser?.output()).toMatch(
+      /^airudder-notifications: DATA_DIR .* is in use by the service with process id \d+\n$/,
+    );
     both[1 - outcomes.indexOf(1)]?.kill('SIGKILL');
     await Promise.all(both.map(async (each) => each.exitCode()));
   }
@@ -247,6 +249,40 @@ test('a request that is under way when the end is asked for is answered, and wha
   expect(await find(await start().ready(), 'under-way')).toBe(1);
 });
 
+test('busy clients are let go when the end is asked for, and every request that was answered is kept', async () => {
+  const service = start();
+  const url = await service.ready();
+  const target = `${url}${webhookPath(await secret('webhook-token'))}`;
+  const acknowledged: string[] = [];
+  const postUntilClosed = async (client: number): Promise<void> => {
+    for (let n = 0; ; n += 1) {
+      const body = JSON.stringify(notification({ case_id: `busy-${client}-${n}` }));
+      const answer = await send(target, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+      if (answer.status === 200) acknowledged.push(answer.headers.get('x-request-id') ?? '');
+    }
+  };
+  const clients = Array.from({ length: 20 }, async (_, client) => postUntilClosed(client).catch(() => undefined));
+  await expect.poll(() => acknowledged.length).toBeGreaterThan(100);
+  service.kill('SIGTERM');
+  expect(await service.exitCode()).toBe(0);
+  await Promise.all(clients);
+
+  const nextUrl = await start().ready();
+  const headers = { authorization: `Bearer ${await secret('api-key')}` };
+  for (const id of acknowledged)
+    expect((await send(`${nextUrl}/v1/notifications/${id}`, { headers })).status).toBe(200);
+});
+
+test('who asks the owner of a folder and then stays does not hold up its end', async () => {
+  const service = start();
+  await service.ready();
+  const visitor = connect({ path: path.relative(process.cwd(), file('service.sock')), allowHalfOpen: true });
+  await once(visitor, 'data');
+  service.kill('SIGINT');
+  expect(await service.exitCode()).toBe(0);
+  visitor.destroy();
+});
+
 test("the embedded server's log holds no number, even of cases that are fought over", async () => {
   const service = start();
   const url = await service.ready();
@@ -271,7 +307,7 @@ test.each([
   [
     'has a character that the shell takes for its own',
     async () => undefined,
-    /^airudder-notifications: PostgreSQL cannot live in .*\n$/,
+    /^airudder-notifications: DATA_DIR .* cannot hold a PostgreSQL cluster: .*\n$/,
   ],
 ])('a data folder that %s stops the start with one line', async (sort, prepare, told) => {
   const folder = path.join(directory, sort === 'is a file' ? 'file' : 'with $(touch it)');

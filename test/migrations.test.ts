@@ -46,6 +46,16 @@ describe('on an empty database', () => {
     expect(await migrate(database.url)).toEqual([]);
   });
 
+  test('who waits for the migration of another can be told to wait no longer', async () => {
+    await database.query(`SELECT pg_advisory_lock(6158420175)`);
+    const waiting = new AbortController();
+    const migrating = migrate(database.url, waiting.signal);
+    await expect.poll(async () => (await waitingForLock()).length).toBe(1);
+    waiting.abort();
+    await expect(migrating).rejects.toThrow('Connection terminated');
+    await database.query(`SELECT pg_advisory_unlock_all()`);
+  });
+
   const waitingForLock = async (): Promise<object[]> =>
     database.query(`SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (
       SELECT oid FROM pg_database WHERE datname = current_database())`);

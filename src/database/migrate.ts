@@ -12,16 +12,20 @@ const MIGRATION_LOCK = 6_158_420_175;
  * The lock belongs to a connection of its own, outside any pool that might close it as idle, and with no limit on time:
  * a migration may take long, and waiting for one longer. A process that dies gives the lock back.
  *
+ * @param signal ends the wait for another process's migration, but no migration of this one
  * @returns the migrations that this call ran
  * @throws what PostgreSQL answered, with the failed migration rolled back
  */
-export async function migrate(databaseUrl: string): Promise<Migration[]> {
+export async function migrate(databaseUrl: string, signal?: AbortSignal): Promise<Migration[]> {
   const lock = new Client({ connectionString: databaseUrl, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
   lock.on('error', () => undefined); // losing it fails the migration itself too, which shares its server
   await lock.connect();
   try {
     await refuseOtherEncodings(lock);
+    const stopWaiting = (): void => void lock.end();
+    signal?.addEventListener('abort', stopWaiting);
     await lock.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    signal?.removeEventListener('abort', stopWaiting);
     return await runMigrations(databaseUrl);
   } finally {
     await lock.end();

@@ -135,10 +135,10 @@ function findErrors(candidate: WorkflowListCompletion): FieldError[] {
   const rows: unknown[] = Array.isArray(candidate.rows) ? candidate.rows : [];
   const errors = toFieldErrors(validateSync(candidate));
   for (const [index, row] of rows.entries()) {
-    if (errors.length >= MAX_ERRORS) return [...errors, { path: '', message: TOO_MANY }];
     const path = `rows[${index}]`;
     if (row instanceof WorkflowListCompletionRow) errors.push(...toFieldErrors(validateSync(row), path));
     else errors.push({ path, message: 'must be an object' });
+    if (errors.length > MAX_ERRORS) return [...errors.slice(0, MAX_ERRORS), { path: '', message: TOO_MANY }];
   }
   return errors;
 }

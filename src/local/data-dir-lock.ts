@@ -1,9 +1,13 @@
-import { chmod, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { chmod, link, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const SOCKET = 'service.sock';
+/** No socket, nobody behind it, or somebody who ended while being asked. */
+const NOBODY_THERE = new Set(['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE']);
+
 const ANSWER_TIMEOUT_MS = 2_000;
 const TAKEOVER_TIMEOUT_MS = 3_000;
 
@@ -21,17 +25,20 @@ export interface LocalInstance {
  * refuses connections and cannot be mistaken for a living owner, as a recorded process id could. Whoever connects is
  * told who the owner is: that is how a second start names the first, and how the simulator finds the service.
  *
- * Taking the place of a stale socket is the one step that the kernel does not make atomic. So whoever wants to remove a
- * socket must first create a mark that names that very socket; only one process can, and the mark stays behind.
+ * A socket is made under a name of its own and linked to its place once it listens: what stands there and refuses is
+ * stale, never just starting. Removing a stale one is the step that the kernel does not make atomic, so whoever wants to
+ * must first create a mark that names that very socket; only one process can, and the mark stays behind.
  */
 export class DataDirLock {
   #instance: LocalInstance = { pid: process.pid };
   readonly #server: net.Server;
+  readonly #socketPath: string;
 
-  private constructor() {
+  private constructor(dataDir: string) {
+    this.#socketPath = socketPathOf(dataDir);
     this.#server = net.createServer((socket) => {
       socket.on('error', () => undefined); // a visitor who leaves early is no trouble of ours
-      socket.end(JSON.stringify(this.#instance));
+      socket.end(JSON.stringify(this.#instance), () => socket.destroy()); // nor one who stays
     });
     this.#server.unref();
   }
@@ -39,15 +46,23 @@ export class DataDirLock {
   /** @throws Error naming the process that uses the folder already */
   static async acquire(dataDir: string): Promise<DataDirLock> {
     await mkdir(dataDir, { recursive: true });
-    const socketPath = socketPathOf(dataDir);
-    const lock = new DataDirLock();
-    while (!(await lock.listens(socketPath))) {
-      const owner = await findLocalInstance(dataDir);
-      if (owner) throw new Error(`${dataDir} is in use by the service with process id ${owner.pid}`);
-      await removeStale(dataDir);
+    const lock = new DataDirLock(dataDir);
+    const draft = `${lock.#socketPath}-${process.pid}-${randomBytes(3).toString('hex')}`;
+    try {
+      await new Promise<void>((resolve, reject) => lock.#server.once('error', reject).listen(draft, resolve));
+      await chmod(draft, 0o600);
+      while (!(await lock.takesPlace(draft))) {
+        const owner = await findLocalInstance(dataDir);
+        if (owner) throw new Error(`${dataDir} is in use by the service with process id ${owner.pid}`);
+        await removeStale(dataDir);
+      }
+      return lock;
+    } catch (error) {
+      lock.#server.close();
+      throw error;
+    } finally {
+      await rm(draft, { force: true });
     }
-    await chmod(socketPath, 0o600);
-    return lock;
   }
 
   announce(url: string): void {
@@ -55,18 +70,18 @@ export class DataDirLock {
   }
 
   async release(): Promise<void> {
+    await rm(this.#socketPath, { force: true });
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
-  private async listens(socketPath: string): Promise<boolean> {
-    return await new Promise((resolve, reject) => {
-      const settle = (error?: NodeJS.ErrnoException): void => {
-        this.#server.removeAllListeners('error').removeAllListeners('listening');
-        if (error && error.code !== 'EADDRINUSE') reject(error);
-        else resolve(!error);
-      };
-      this.#server.once('error', settle).once('listening', settle).listen(socketPath);
-    });
+  private async takesPlace(draft: string): Promise<boolean> {
+    try {
+      await link(draft, this.#socketPath);
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      return false;
+    }
   }
 }
 
@@ -79,9 +94,9 @@ export async function findLocalInstance(dataDir: string): Promise<LocalInstance 
     socket
       .on('timeout', () => socket.destroy(hung))
       .on('data', (chunk: string) => (text += chunk))
-      .on('end', () => (text === '' ? reject(hung) : resolve(JSON.parse(text) as LocalInstance)))
+      .on('end', () => resolve(text === '' ? undefined : (JSON.parse(text) as LocalInstance)))
       .on('error', (error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(undefined);
+        if (NOBODY_THERE.has(error.code ?? '')) resolve(undefined);
         else reject(error);
       });
   });
@@ -100,7 +115,8 @@ async function removeStale(dataDir: string): Promise<void> {
     await awaitTakeover(mark);
     return;
   }
-  await rm(socketPath);
+  const now = await statOptional(socketPath); // this process may have been stopped in between
+  if (now?.ino === socket.ino && now.ctimeNs === socket.ctimeNs) await rm(socketPath, { force: true });
   const marks = (await readdir(dataDir)).filter((name) => name.startsWith(`${SOCKET}.stale-`));
   await Promise.all(
     marks
@@ -130,6 +146,6 @@ function socketPathOf(dataDir: string): string {
   const absolute = path.join(path.resolve(dataDir), SOCKET);
   const relative = path.relative(process.cwd(), absolute);
   const shorter = relative.length < absolute.length ? relative : absolute;
-  if (Buffer.byteLength(shorter) > 100) throw new Error(`the path of the data folder ${dataDir} is too long`);
+  if (Buffer.byteLength(shorter) > 85) throw new Error(`${dataDir} has too long a path for a Unix socket in it`);
   return shorter;
 }

@@ -4,6 +4,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Client } from 'pg';
+import { ConfigError } from '../config.js';
 import { giveToServerUser, run, runAsServerUser } from './server-user.js';
 
 const USER = 'airudder';
@@ -59,7 +60,9 @@ interface Binaries {
 /** `pg_ctl` starts the server through a shell, between double quotes. */
 function refuseShellCharacters(cluster: string): void {
   if (/["$`\\\n]/.test(cluster)) {
-    throw new Error(`PostgreSQL cannot live in ${cluster}: a path may not have " $ \` or \\ in it`);
+    throw new Error(
+      `${cluster} cannot hold a PostgreSQL cluster: its path has a quote, a dollar sign, a backtick or a backslash in it`,
+    );
   }
 }
 
@@ -73,9 +76,9 @@ async function loadBinaries(): Promise<Binaries> {
     );
     return (await import(pathToFileURL(file).href)) as Binaries;
   } catch {
-    throw new Error(
-      `there is no embedded PostgreSQL for ${process.platform}-${process.arch} here ` +
-        '(a production install leaves it out): set DATABASE_URL',
+    throw new ConfigError(
+      'DATABASE_URL',
+      `is not set, and there is no embedded PostgreSQL for ${process.platform}-${process.arch} in this install`,
     );
   }
 }
@@ -144,7 +147,7 @@ async function start(cluster: string, binaries: Binaries, settings: Record<strin
     await runAsServerUser(binaries.pg_ctl, ['start', ...options]);
   } catch {
     const tail = ((await readOptional(log)) ?? '').trimEnd().split('\n').slice(-5).join('\n');
-    throw new Error(`the embedded PostgreSQL did not start; the end of ${log}:\n${tail}`);
+    throw new Error(`${cluster} holds a PostgreSQL that did not start; the end of its server.log:\n${tail}`);
   }
 }
 

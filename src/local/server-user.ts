@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chown } from 'node:fs/promises';
+import { ConfigError } from '../config.js';
 
 const SERVER_USER_ID = 65_534; // nobody, on every Linux
 
@@ -28,10 +29,7 @@ export async function runAsServerUser(program: string, args: readonly string[]):
     ]);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    throw new Error(
-      'as root the embedded PostgreSQL needs setpriv (util-linux): run as an ordinary user, or set DATABASE_URL',
-      { cause: error },
-    );
+    throw new ConfigError('DATABASE_URL', 'is not set, and as root the embedded PostgreSQL needs setpriv (util-linux)');
   }
 }
 

@@ -23,7 +23,7 @@ export class CaseNodeTaskResponse {
   nodetask_id: string;
 
   @ApiProperty({
-    description: 'As last named, by whatever case. Cut if the names of a case together exceed 1 MiB.',
+    description: 'As last named, by whatever case. Cut where the names in one answer would together exceed 1 MiB.',
     example: 'Voicebot Call1',
   })
   nodetask_name: string;

@@ -12,27 +12,41 @@ const CASE_FILTERS = ['workflow_id', 'case_id', 'callee_number'] as const;
 const NODE_TASK_FILTERS = ['task_id', 'nodetask_id', 'node_type'] as const;
 
 /**
- * One node task may have a name of nearly the body limit, and a case may go through it thousands of times. Names that
- * together exceed what any single notification can hold are cut; `/v1/workflows/{workflow_id}/node-tasks` has them whole.
+ * A label may be nearly as long as a body, and an answer may repeat it for every case and node task that it shows. Where
+ * labels would take more than this they are cut; the workflow and its node tasks, asked for themselves, have them whole.
  */
-const MAX_NAME_BYTES = 2 ** 20;
+const MAX_LABEL_BYTES = 2 ** 20;
+const CUT_LABEL_LENGTH = 200;
 
-/** A case whole. Node tasks are read by pk_case_node_tasks, names by pk_workflows and pk_node_tasks. */
-const CASE_COLUMNS = `
-  c.id, c.workflow_id, w.workflow_name, c.case_id, c.callee_number, c.completed_at, c.last_notified_at,
-  c.notification_count, c.revision,
-  (SELECT json_agg(
-     json_build_object('position', position, 'nodetask_id', nodetask_id,
-       'nodetask_name', CASE WHEN name_bytes <= ${MAX_NAME_BYTES} THEN nodetask_name ELSE left(nodetask_name, 200) END,
-       'node_type', node_type, 'task_id', task_id)
-     ORDER BY position)
-   FROM (
-     SELECT s.*, n.nodetask_name, sum(octet_length(n.nodetask_name)) OVER () AS name_bytes
-     FROM case_node_tasks s
-     JOIN node_tasks n USING (workflow_id, nodetask_id)
-     WHERE s.case_ref = c.id) AS named) AS node_tasks`;
+const fit = (label: string, bytes: string): string =>
+  `CASE WHEN ${bytes} <= ${MAX_LABEL_BYTES} THEN ${label} ELSE left(${label}, ${CUT_LABEL_LENGTH}) END`;
 
-export const GET_CASE = `SELECT ${CASE_COLUMNS} FROM cases c JOIN workflows w USING (workflow_id) WHERE c.id = $1`;
+/**
+ * Cases whole.
+ *
+ * @param shown a statement that selects the ids of those to show; their node tasks are then read by pk_case_node_tasks,
+ *   their names by pk_workflows and pk_node_tasks
+ */
+const selectCases = (shown: string): string => `
+  WITH shown AS MATERIALIZED (${shown})
+  SELECT c.id, c.workflow_id, ${fit('w.workflow_name', 'sum(octet_length(w.workflow_name)) OVER ()')} AS workflow_name,
+    c.case_id, c.callee_number, c.completed_at, c.last_notified_at, c.notification_count, c.revision, t.node_tasks
+  FROM shown
+  JOIN cases c USING (id)
+  JOIN workflows w USING (workflow_id)
+  LEFT JOIN (
+    SELECT case_ref, json_agg(
+      json_build_object('position', position, 'nodetask_id', nodetask_id,
+        'nodetask_name', ${fit('nodetask_name', 'label_bytes')}, 'node_type', node_type, 'task_id', task_id)
+      ORDER BY position) AS node_tasks
+    FROM (
+      SELECT s.*, n.nodetask_name, sum(octet_length(n.nodetask_name)) OVER () AS label_bytes
+      FROM shown
+      JOIN case_node_tasks s ON s.case_ref = shown.id
+      JOIN node_tasks n USING (workflow_id, nodetask_id)) AS labelled
+    GROUP BY case_ref) AS t ON t.case_ref = c.id`;
+
+export const GET_CASE = selectCases('SELECT id FROM cases WHERE id = $1');
 
 /** With a total, where nothing matches, one row has the total and nothing else. */
 type TotalledRow = (CaseRow | { [column in keyof CaseRow]: null }) & { readonly total?: string };
@@ -86,17 +100,13 @@ export function listStatement(
 
   const behind = query.order === 'desc' ? '<' : '>';
   const rest = after && `(${completedAt}, ${id}) ${behind} (${bind(new Date(after[0]))}, ${bind(after[1])})`;
-  const page = `
-    SELECT ${CASE_COLUMNS}
-    FROM (
-      SELECT ${mayRepeat ? 'DISTINCT' : ''} ${completedAt} AS completed_at, ${id} AS id
-      FROM ${from} ${toWhere(rest ? [...where, rest] : where)}
-      ORDER BY completed_at ${query.order}, id ${query.order}
-      LIMIT ${bind(query.limit + 1)}) AS shown
-    JOIN cases c USING (id)
-    JOIN workflows w USING (workflow_id)`;
+  const page = selectCases(`
+    SELECT ${mayRepeat ? 'DISTINCT' : ''} ${completedAt} AS completed_at, ${id} AS id
+    FROM ${from} ${toWhere(rest ? [...where, rest] : where)}
+    ORDER BY completed_at ${query.order}, id ${query.order}
+    LIMIT ${bind(query.limit + 1)}`);
   const order = `ORDER BY completed_at ${query.order}, id ${query.order}`;
-  if (!query.include_total) return { text: `${page} ${order}`, parameters };
+  if (!query.include_total) return { text: `SELECT * FROM (${page}) AS page ${order}`, parameters };
   const total = `SELECT count(${mayRepeat ? `DISTINCT ${id}` : '*'}) AS total FROM ${from} ${toWhere(where)}`;
   return { text: `SELECT * FROM (${total}) AS counted LEFT JOIN (${page}) AS page ON true ${order}`, parameters };
 }
