@@ -39,7 +39,7 @@ export const SETTINGS = [
 type Name = (typeof SETTINGS)[number][0];
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** A setting that is missing or malformed. The message is one line, names the variable and repeats no value. */
+/** A setting that is missing or malformed. The message names the variable and repeats no secret. */
 export class ConfigError extends Error {
   constructor(variable: Name, problem: string) {
     super(`${variable} ${problem}`);

@@ -74,6 +74,7 @@ async function driveEverything(): Promise<void> {
     `/v1/cases?callee_number=${number}&callee_number=${number}`,
     `/v1/cases?limit=${number}`,
     `/v1/cases?${number}=1`,
+    `/v1/cases?${NUMBER.slice(1)}=1`,
     `/v1/cases?cursor=${number}`,
     `/v1/cases?completed_from=${number}`,
     `/v1/cases/${number}`,

@@ -1,11 +1,15 @@
 import type { ValidationError } from 'class-validator';
 import type { FieldError } from './problem.js';
 
-/** Flattens class-validator's tree into one line per fault, with paths as the provider writes them: `rows[1].node_type`. */
-export function toFieldErrors(errors: readonly ValidationError[], parent = ''): FieldError[] {
+/**
+ * Turns what class-validator found on one object into one line per fault.
+ *
+ * @param parent where that object stands, if it is a part of something: `rows[1]`
+ */
+export function toFieldErrors(errors: readonly ValidationError[], parent?: string): FieldError[] {
   return errors.flatMap((error) => {
-    const path = /^\d+$/.test(error.property) ? `${parent}[${error.property}]` : joinPath(parent, nameOf(error));
-    return [...messagesOf(error).map((message) => ({ path, message })), ...toFieldErrors(error.children ?? [], path)];
+    const path = parent === undefined ? nameOf(error) : `${parent}.${nameOf(error)}`;
+    return messagesOf(error).map((message) => ({ path, message }));
   });
 }
 
@@ -20,8 +24,4 @@ function messagesOf({ constraints = {} }: ValidationError): string[] {
 function nameOf({ property, constraints }: ValidationError): string {
   const isNameLike = !constraints?.['whitelistValidation'] || /^[a-z_][\w.[\]-]{0,60}$/i.test(property);
   return isNameLike ? property : '(unnamed)';
-}
-
-function joinPath(parent: string, property: string): string {
-  return parent === '' ? property : `${parent}.${property}`;
 }

@@ -36,8 +36,8 @@ interface Fold {
 
 /**
  * Applies notifications to the cases as they are stored, and says what is to be written. Pure but for the ids that new
- * cases get, and indifferent to how
- * notifications are grouped into batches: the outcome depends on the set of deliveries alone.
+ * cases get, and indifferent to how notifications are grouped into batches: the outcome depends on the set of deliveries
+ * alone.
  *
  * @param stored the cases of these notifications that exist, locked
  * @param histories all deliveries of each case for which `comesOutOfOrder` is true, in order of receipt

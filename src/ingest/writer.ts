@@ -97,9 +97,8 @@ async function readHistories(
 }
 
 async function makeRoom(manager: EntityManager, batch: Batch): Promise<void> {
-  const replaced = batch.contents
-    .map(({ state }) => state.id)
-    .filter((id) => batch.knownCases.some((known) => known.id === id));
+  const known = new Set(batch.knownCases.map(({ id }) => id));
+  const replaced = batch.contents.map(({ state }) => state.id).filter((id) => known.has(id));
   if (replaced.length > 0) await manager.query(DELETE_CONTENTS, [replaced]);
   if (batch.moved.length > 0) await manager.query(MOVE_CONTENTS, columns(batch.moved, ['id', 'completed_at']));
 }

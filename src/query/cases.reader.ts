@@ -70,7 +70,7 @@ export class CasesReader {
    */
   async list(query: CaseQuery, reveals: boolean): Promise<Page<CaseResponse> & { total?: number }> {
     const question = questionOf(query);
-    const position = query.cursor === undefined ? undefined : await this.cursors.read(question, query.cursor);
+    const position = await this.cursors.read(question, query.cursor);
     const { text, parameters } = listStatement(query, position as [number, string] | undefined);
     const rows = await this.dataSource.query<TotalledRow[]>(text, parameters);
     const page = await toPage(

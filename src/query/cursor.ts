@@ -27,8 +27,12 @@ export class Cursors {
     return Buffer.concat([await this.sign(question, payload), payload]).toString('base64url');
   }
 
-  /** @throws Problem `invalid_cursor` if it was altered, or made for another question */
-  async read(question: readonly unknown[], cursor: string): Promise<(string | number)[]> {
+  /**
+   * @returns the position behind which to go on; undefined without a cursor, on the first page
+   * @throws Problem `invalid_cursor` if it was altered, or made for another question
+   */
+  async read(question: readonly unknown[], cursor: string | undefined): Promise<(string | number)[] | undefined> {
+    if (cursor === undefined) return undefined;
     const bytes = Buffer.from(cursor, 'base64url');
     const signature = bytes.subarray(0, SIGNATURE_BYTES);
     const payload = bytes.subarray(SIGNATURE_BYTES);

@@ -48,7 +48,7 @@ export class NotificationsReader {
     reveals: boolean,
   ): Promise<Page<NotificationResponse> | undefined> {
     const question = ['case notifications', caseRef];
-    const position = query.cursor === undefined ? undefined : await this.cursors.read(question, query.cursor);
+    const position = await this.cursors.read(question, query.cursor);
     const [receivedAt, id] = position ? [new Date(position[0] as number), position[1]] : BEFORE_ALL;
     const rows = await this.dataSource.query<NotificationRow[]>(LIST_NOTIFICATIONS_OF_CASE, [
       caseRef,

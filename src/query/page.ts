@@ -1,11 +1,5 @@
 import { applyDecorators, type Type } from '@nestjs/common';
-import {
-  ApiExtraModels,
-  ApiOkResponse,
-  ApiPropertyOptional,
-  type ApiResponseNoStatusOptions,
-  getSchemaPath,
-} from '@nestjs/swagger';
+import { ApiExtraModels, ApiOkResponse, ApiPropertyOptional, getSchemaPath } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
 import { IsInt, IsOptional, IsString, Max, Min } from 'class-validator';
 
@@ -59,16 +53,11 @@ export async function toPage<R, T>(
 }
 
 /** Documents a list of such items. */
-export function ApiPage(
-  item: Type,
-  more: Record<string, object> = {},
-  options: ApiResponseNoStatusOptions = {},
-): MethodDecorator {
+export function ApiPage(item: Type, more: Record<string, object> = {}): MethodDecorator {
   return applyDecorators(
     ApiExtraModels(item),
     ApiOkResponse({
       description: 'One page.',
-      ...options,
       schema: {
         type: 'object',
         required: ['data', 'next_cursor'],

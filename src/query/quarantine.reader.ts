@@ -30,7 +30,7 @@ export class QuarantineReader {
 
   async list(query: PageQuery, reveals: boolean): Promise<Page<QuarantineResponse>> {
     const question = ['quarantine'];
-    const position = query.cursor === undefined ? [AFTER_ALL] : await this.cursors.read(question, query.cursor);
+    const position = (await this.cursors.read(question, query.cursor)) ?? [AFTER_ALL];
     const rows = await this.dataSource.query<QuarantineRow[]>(LIST_QUARANTINE, [position[0], query.limit + 1]);
     return toPage(
       rows,

@@ -62,7 +62,7 @@ export class WorkflowsReader {
 
   async list(query: PageQuery): Promise<Page<WorkflowResponse>> {
     const question = ['workflows'];
-    const position = query.cursor === undefined ? undefined : await this.cursors.read(question, query.cursor);
+    const position = await this.cursors.read(question, query.cursor);
     const [asOf, before, workflowId] = position
       ? [new Date(position[0] as number), new Date(position[1] as number), position[2]]
       : ['infinity', 'infinity', ''];
@@ -86,7 +86,7 @@ export class WorkflowsReader {
   /** The node tasks of a workflow by id; undefined if there is no such workflow. */
   async listNodeTasks(workflowId: string, query: PageQuery): Promise<Page<NodeTaskResponse> | undefined> {
     const question = ['node tasks', workflowId];
-    const position = query.cursor === undefined ? [''] : await this.cursors.read(question, query.cursor);
+    const position = (await this.cursors.read(question, query.cursor)) ?? [''];
     const rows = await this.dataSource.query<NodeTaskRow[]>(LIST_NODE_TASKS, [
       workflowId,
       position[0],
