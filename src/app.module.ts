@@ -11,14 +11,14 @@ import { QueryModule } from './query/query.module.js';
 /** The whole service, for one configuration. */
 @Module({})
 export class AppModule {
-  /** @param databaseUrl of the database to work on; undefined builds the module without ever connecting */
+  /** The data sources are made, but not connected: the service accepts notifications while its database is away. */
   static for(config: Config, databaseUrl: string | undefined): DynamicModule {
     return {
       module: AppModule,
       imports: [
         { module: ConfigModule, global: true, providers: [{ provide: CONFIG, useValue: config }], exports: [CONFIG] },
-        connect(databaseUrl, INGEST_POOL),
-        connect(databaseUrl, QUERY_POOL, QUERY),
+        dataSource(databaseUrl, INGEST_POOL),
+        dataSource(databaseUrl, QUERY_POOL, QUERY),
         AccessModule,
         OperationsModule,
         IngestModule,
@@ -32,11 +32,10 @@ export class AppModule {
 @Module({})
 class ConfigModule {}
 
-function connect(databaseUrl: string | undefined, pool: typeof INGEST_POOL, name?: string): DynamicModule {
+function dataSource(databaseUrl: string | undefined, pool: typeof INGEST_POOL, name?: string): DynamicModule {
   return TypeOrmModule.forRoot({
     ...dataSourceOptions(databaseUrl ?? 'postgres://nowhere', pool),
     ...(name !== undefined && { name }),
-    manualInitialization: databaseUrl === undefined,
-    retryAttempts: 0,
+    manualInitialization: true,
   });
 }

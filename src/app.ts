@@ -7,8 +7,9 @@ import { AppModule } from './app.module.js';
 import type { Config } from './config.js';
 import { serveOpenApi } from './http/openapi.js';
 import { ProblemFilter } from './http/problem.filter.js';
-import { assignRequestId } from './http/request.js';
 import { RequestValidation } from './http/validation.js';
+import { Door } from './ingest/door.js';
+import { takeShortWay } from './ingest/short-way.js';
 import { Metrics } from './operations/metrics.js';
 import { observeRequests } from './operations/observe-requests.js';
 
@@ -19,9 +20,10 @@ const MAX_HEADERS = 100;
 const KEEP_ALIVE_TIMEOUT_MS = 65_000;
 
 /**
- * Builds the service, ready to `listen`.
+ * Builds the service, ready to `listen`, but neither connected to its database (`connectDatabase`) nor with its spool
+ * open (`Intake`).
  *
- * @param databaseUrl of a migrated database; undefined builds it without ever connecting, to look at its document
+ * @param databaseUrl undefined builds it to look at its document only
  */
 export async function createApp(
   config: Config,
@@ -34,7 +36,7 @@ export async function createApp(
     abortOnError: false,
   });
   app.disable('x-powered-by');
-  app.use(assignRequestId, observeRequests(app.get(Metrics)));
+  app.use(observeRequests(app.get(Metrics)));
   // Whether there is TLS, and for which names, is known to what stands in front, not here.
   const contentSecurityPolicy = { directives: { upgradeInsecureRequests: null } };
   app.use(helmet({ contentSecurityPolicy, strictTransportSecurity: false }));
@@ -42,6 +44,7 @@ export async function createApp(
   app.useGlobalPipes(new RequestValidation());
   serveOpenApi(app);
   limitRequests(app.getHttpServer());
+  takeShortWay(app.getHttpServer(), app.get(Door), app.get(Metrics));
   return app.init();
 }
 

@@ -18,12 +18,13 @@ export interface Config {
   readonly apiKeys: readonly ApiKey[];
   readonly generateSecrets: boolean;
   readonly bodyLimitBytes: number;
+  readonly spoolMaxBytes: number;
 }
 
 /** Every variable that the service knows: name, default, meaning. README.md and .env.example are held equal to it. */
 export const SETTINGS = [
   ['DATABASE_URL', 'none', 'PostgreSQL 14 or later. None: local mode, an embedded PostgreSQL in `DATA_DIR`.'],
-  ['DATA_DIR', '.data', 'Embedded database and generated secrets.'],
+  ['DATA_DIR', '.data', 'Embedded database, spool and generated secrets.'],
   ['HOST', '127.0.0.1', 'Address to listen on. The container image sets `0.0.0.0`.'],
   ['PORT', '3000', 'Port to listen on; 0 takes a free one.'],
   ['WEBHOOK_TOKENS', 'none', 'Tokens that open the webhook, comma separated, so that one can be rotated.'],
@@ -34,6 +35,11 @@ export const SETTINGS = [
     'Make a missing token and key at random, keep them in `DATA_DIR` (mode 0600) and print them at the start.',
   ],
   ['BODY_LIMIT_BYTES', '1048576', 'Largest accepted notification, after decompression.'],
+  [
+    'SPOOL_MAX_BYTES',
+    '1073741824',
+    'Room in `DATA_DIR/spool` for notifications that PostgreSQL cannot take yet; a notification needs about 1 kB.',
+  ],
 ] as const;
 
 type Name = (typeof SETTINGS)[number][0];
@@ -69,6 +75,7 @@ export function parseConfig(environment: Environment): Config {
     apiKeys: parseKeys(get('API_KEYS'), generateSecrets),
     generateSecrets,
     bodyLimitBytes: parseInteger('BODY_LIMIT_BYTES', get('BODY_LIMIT_BYTES') ?? '1048576', 1, 64 * 1024 * 1024),
+    spoolMaxBytes: parseInteger('SPOOL_MAX_BYTES', get('SPOOL_MAX_BYTES') ?? '1073741824', 0, 2 ** 40),
   };
 }
 

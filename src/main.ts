@@ -13,7 +13,11 @@ process.on('SIGINT', stop).on('SIGTERM', stop).on('SIGHUP', stop); // the last o
 try {
   const { startService } = await import('./service.js');
   service = startService(stopping.signal);
-  await service;
+  const started = await service;
+  started.failed.catch(async (error: unknown) => {
+    await started.stop();
+    failUnlessStopping(error);
+  });
 } catch (error) {
   failUnlessStopping(error);
 }

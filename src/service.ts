@@ -3,12 +3,15 @@ import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { ConsoleLogger, Logger } from '@nestjs/common';
 import type { NestExpressApplication } from '@nestjs/platform-express';
-import type { Migration } from 'typeorm';
+import { getDataSourceToken } from '@nestjs/typeorm';
+import { DataSource } from 'typeorm';
 import { addGeneratedSecrets, readOrMakeSecret } from './access/generated-secrets.js';
 import { createApp } from './app.js';
 import { type Config, ConfigError, parseConfig, readEnvironment } from './config.js';
 import { describeError, isDatabaseUnavailable } from './database/errors.js';
-import { migrate } from './database/migrate.js';
+import { QUERY } from './database/data-source.js';
+import { DatabaseStart } from './database/start.js';
+import { Intake } from './ingest/intake.js';
 import { renderBanner } from './local/banner.js';
 import { DataDirLock } from './local/data-dir-lock.js';
 import { startEmbeddedPostgres } from './local/embedded-postgres.js';
@@ -20,13 +23,15 @@ const ANSWER_GRACE_MS = 3_000;
 export interface Service {
   /** Answers the requests under way, closes all connections, and ends the embedded PostgreSQL. */
   stop(): Promise<void>;
+  /** Rejects with what keeps the service from ever doing its work, such as a migration that failed after an outage. */
+  readonly failed: Promise<unknown>;
 }
 
 /**
  * Starts everything, in the order in which one thing needs the other: settings, secrets, in local mode the database,
- * migrations, HTTP.
+ * migrations, HTTP. While a PostgreSQL elsewhere is away, migrations wait, and notifications are accepted.
  *
- * @param signal the service is to end before it has started
+ * @param signal the service is to end, before it has started or later
  * @throws Error whose message is one line for the operator; what was started until then is stopped again
  */
 export async function startService(signal: AbortSignal): Promise<Service> {
@@ -35,15 +40,14 @@ export async function startService(signal: AbortSignal): Promise<Service> {
     for (const end of started.splice(0).toReversed()) await end();
   };
   try {
-    await start(started, signal);
-    return { stop };
+    return { stop, ...(await start(started, signal)) };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-async function start(started: (() => Promise<unknown>)[], signal: AbortSignal): Promise<void> {
+async function start(started: (() => Promise<unknown>)[], signal: AbortSignal): Promise<Pick<Service, 'failed'>> {
   const settings = parseConfig(readEnvironment());
   const { config, generated } = await inDataDir(settings, async () => addGeneratedSecrets(settings));
   const local =
@@ -51,23 +55,26 @@ async function start(started: (() => Promise<unknown>)[], signal: AbortSignal): 
       ? await inDataDir(config, async () => startLocal(config.dataDir, started))
       : undefined;
   const databaseUrl = config.databaseUrl ?? local?.databaseUrl ?? '';
-  const migrations = await migrateOrExplain(databaseUrl, signal);
 
   const logger = new ConsoleLogger({ json: true, flattenParams: true, logLevels: ['fatal', 'error', 'warn'] });
   const app = await createApp(config, databaseUrl, logger);
-  const endConnections = trackConnections(app.getHttpServer(), ANSWER_GRACE_MS);
+  const connections = trackConnections(app.getHttpServer(), ANSWER_GRACE_MS);
   started.push(async () => {
+    await connections.refuseNew();
     const closed = app.close();
-    endConnections();
+    connections.end();
     await closed;
   });
+  const dataSources = [app.get(DataSource), app.get<DataSource>(getDataSourceToken(QUERY))];
+  const database = new DatabaseStart(databaseUrl, dataSources, signal);
+  await Promise.all([app.get(Intake).open(), database.begun().catch(explain)]);
   const baseUrl = await listen(app, config);
   local?.lock.announce(baseUrl);
 
   logger.setLogLevels(['fatal', 'error', 'warn', 'log']); // only now: Nest logs each of its routes
-  const names = migrations.map(({ name }) => name);
-  new Logger('Start').log('ready', { url: baseUrl, migrations: names, node: process.version });
+  new Logger('Start').log('ready', { url: baseUrl, node: process.version });
   if (config.generateSecrets) process.stdout.write(renderBanner(baseUrl, config, generated));
+  return { failed: database.done.catch(explain) };
 }
 
 async function startLocal(
@@ -94,25 +101,16 @@ async function inDataDir<T>({ dataDir }: Config, work: () => Promise<T>): Promis
   }
 }
 
-async function migrateOrExplain(databaseUrl: string, signal: AbortSignal): Promise<Migration[]> {
-  try {
-    return await migrate(databaseUrl, signal);
-  } catch (error) {
-    const { code, name } = describeError(error);
-    if (isDatabaseUnavailable(error)) {
-      const reason = code ?? (error as Error).message;
-      throw new ConfigError(
-        'DATABASE_URL',
-        `names a PostgreSQL that cannot be reached or does not let us in (${reason})`,
-      );
-    }
-    // Nothing of a customer's is in a migration: here the server's own words may be told.
-    const { message } = error as Error;
-    throw new ConfigError(
-      'DATABASE_URL',
-      `names a database that cannot be brought up to date: ${message} (${code ?? name})`,
-    );
-  }
+function explain(error: unknown): never {
+  const { code, name } = describeError(error);
+  if (isDatabaseUnavailable(error))
+    throw new ConfigError('DATABASE_URL', `names a PostgreSQL that does not let us in (${code})`);
+  // Nothing of a customer's is in a migration: here the server's own words may be told.
+  const { message } = error as Error;
+  throw new ConfigError(
+    'DATABASE_URL',
+    `names a database that cannot be brought up to date: ${message} (${code ?? name})`,
+  );
 }
 
 async function listen(app: NestExpressApplication, { port, host }: Config): Promise<string> {

@@ -14,6 +14,7 @@ describe('settings', () => {
       dataDir: path.resolve('.data'),
       host: '127.0.0.1',
       port: 3000,
+      spoolMaxBytes: 1_073_741_824,
       webhookTokens: [],
       apiKeys: [],
       generateSecrets: true,

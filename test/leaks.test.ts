@@ -116,20 +116,17 @@ test('a fault of our own is logged without values, and the client is told none',
   const answer = await send(`${url}/v1/cases?callee_number=${encodeURIComponent(NUMBER)}`, {
     headers: { authorization: `Bearer ${REVEALING_KEY}` },
   });
-  const refused = await send(`${url}${webhookPath(TOKEN)}`, {
+  const accepted = await send(`${url}${webhookPath(TOKEN)}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(notification({ case_id: CASE_ID, callee_number: `${NUMBER}2` })),
   });
   await database.query(`ALTER TABLE gone RENAME TO case_node_tasks`);
   expect(answer.body).toMatchObject({ status: 500, code: 'internal_error' });
-  expect(refused.body).toMatchObject({ status: 503, code: 'service_unavailable' });
-  expect(refused.headers.get('retry-after')).toBe('5');
-  for (const { text } of [answer, refused]) {
-    expect(text).not.toMatch(/case_node_tasks|SELECT|at /);
-  }
+  expect(answer.text).not.toMatch(/case_node_tasks|SELECT|at /);
+  expect([accepted.status, accepted.text]).toEqual([200, '{}']); // in the spool, until somebody mends the database
   const logged = service.output().slice(before);
-  expect(logged.match(/"code":"42P01"/g)).toHaveLength(2);
+  expect(logged.match(/"code":"42P01"/g)?.length).toBeGreaterThanOrEqual(2);
   for (const planted of PLANTED) expect(logged).not.toMatch(planted);
 });
 
@@ -147,8 +144,8 @@ describe('metrics', () => {
       'airudder_notifications_refused_total{reason="unsupported_media_type"} 2',
       'airudder_notifications_refused_total{reason="undecodable_body"} 1',
       'airudder_notifications_refused_total{reason="not_found"} 1',
-      'airudder_notifications_refused_total{reason="service_unavailable"} 1',
-      'airudder_http_request_duration_seconds_count{method="POST",route="/webhooks/airudder/:token/:kind",status="200"} 2',
+      'airudder_notifications_accepted_total{verdict="spooled"} 1',
+      'airudder_http_request_duration_seconds_count{method="POST",route="/webhooks/airudder/:token/:kind",status="200"} 3',
       'airudder_database_pool_connections{pool="ingest"} 1',
       'airudder_database_pool_connections{pool="query"} 1',
       'airudder_database_pool_idle_connections{pool="ingest"} 1',
@@ -168,7 +165,8 @@ test('the title of the process and its arguments have no planted text', async ()
 
 test('a start that fails names the setting and repeats no secret', async () => {
   for (const settings of [
-    { DATABASE_URL: `postgres://user:${KEY}@127.0.0.1:1/none`, WEBHOOK_TOKENS: TOKEN, API_KEYS: `a:read:${KEY}` },
+    { DATABASE_URL: `${database.url}-not-there`, WEBHOOK_TOKENS: TOKEN, API_KEYS: `a:read:${KEY}` },
+    { DATABASE_URL: withPassword(database.url, KEY), WEBHOOK_TOKENS: TOKEN, API_KEYS: `a:read:${KEY}` },
     { DATABASE_URL: database.url, WEBHOOK_TOKENS: `${TOKEN}/`, API_KEYS: `a:read:${KEY}` },
     { DATABASE_URL: database.url, WEBHOOK_TOKENS: TOKEN, API_KEYS: `a:write:${KEY}` },
   ]) {
@@ -178,3 +176,9 @@ test('a start that fails names the setting and repeats no secret', async () => {
     for (const planted of PLANTED) expect(failed.output()).not.toMatch(planted);
   }
 });
+
+function withPassword(databaseUrl: string, password: string): string {
+  const changed = new URL(databaseUrl);
+  changed.password = password;
+  return changed.href;
+}

@@ -1,10 +1,11 @@
 import type { DataSourceOptions } from 'typeorm';
 import { CreateTables1795305600000 } from '../../migrations/1795305600000-create-tables.js';
+import { DropForeignKeys1795392000000 } from '../../migrations/1795392000000-drop-foreign-keys.js';
 import { entities } from './entities.js';
 import { StrictClient } from './strict-client.js';
 
 /** Every migration, oldest first: named here so that a build, a test and a container all see the same list. */
-const migrations = [CreateTables1795305600000];
+const migrations = [CreateTables1795305600000, DropForeignKeys1795392000000];
 
 export const CONNECT_TIMEOUT_MS = 5_000;
 
@@ -15,10 +16,12 @@ interface Pool {
   readonly poolSize: number;
   /** The server cancels a statement that takes longer; none: it may take as long as it wants. */
   readonly statementTimeoutMs?: number;
+  /** Whether statements are planned once for all parameters: right where they are arrays, wrong for filters. */
+  readonly hasGenericPlans?: boolean;
 }
 
 /** The door has connections of its own, so that no number of slow reads can close it. */
-export const INGEST_POOL: Pool = { poolSize: 10, statementTimeoutMs: 15_000 };
+export const INGEST_POOL: Pool = { poolSize: 10, statementTimeoutMs: 15_000, hasGenericPlans: true };
 export const QUERY_POOL: Pool = { poolSize: 10, statementTimeoutMs: 30_000 };
 
 /** How long after the server's own limit the client gives a statement up, should the server not answer at all. */
@@ -28,7 +31,10 @@ const GRACE_MS = 2_000;
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 5_000;
 
 /** How this service connects to PostgreSQL (14 or later). */
-export function dataSourceOptions(databaseUrl: string, { poolSize, statementTimeoutMs }: Pool): DataSourceOptions {
+export function dataSourceOptions(
+  databaseUrl: string,
+  { poolSize, statementTimeoutMs, hasGenericPlans }: Pool,
+): DataSourceOptions {
   return {
     type: 'postgres',
     url: databaseUrl,
@@ -45,6 +51,7 @@ export function dataSourceOptions(databaseUrl: string, { poolSize, statementTime
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
       keepAlive: true,
+      ...(hasGenericPlans && { options: '-c plan_cache_mode=force_generic_plan' }),
       ...(statementTimeoutMs !== undefined && {
         statement_timeout: statementTimeoutMs,
         query_timeout: statementTimeoutMs + GRACE_MS,

@@ -1,4 +1,4 @@
-import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn, Unique } from 'typeorm';
+import { Check, Column, Entity, Index, PrimaryColumn, Unique } from 'typeorm';
 
 /**
  * The tables, as TypeORM sees them. The SQL in `migrations/` makes them; a test holds the two equal.
@@ -6,8 +6,9 @@ import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn, Unique } from 
  * Ids, types and numbers are the provider's or the customer's opaque text, compared byte by byte (`COLLATE "C"`), so that
  * no index depends on the operating system's idea of an alphabet. Times have the milliseconds that the API shows.
  *
- * No foreign key points to `workflows` or `node_tasks`: each insert would lock the one row that all cases of a workflow
- * share, and turn it into a queue (docs/decisions/0003-tables.md).
+ * There are no foreign keys. To `workflows` or `node_tasks` each insert would lock the one row that all cases of a workflow
+ * share, and turn it into a queue (docs/decisions/0003-tables.md); the others would check what one statement has just
+ * written, for two fifths of PostgreSQL's work (docs/decisions/0007-group-commit.md).
  */
 const opaqueText = { type: 'text', collation: 'C' } as const;
 const time = { type: 'timestamptz', precision: 3 } as const;
@@ -108,7 +109,6 @@ export class CaseEntity {
 @Index('ix_case_node_tasks_task', ['task_id', 'completed_at', 'case_ref'], { where: 'task_id IS NOT NULL' })
 export class CaseNodeTaskEntity {
   @PrimaryColumn({ type: 'uuid', primaryKeyConstraintName: 'pk_case_node_tasks' })
-  @ForeignKey(() => CaseEntity, { name: 'fk_case_node_tasks_case', onDelete: 'CASCADE' })
   case_ref: string;
 
   @PrimaryColumn({ type: 'integer', primaryKeyConstraintName: 'pk_case_node_tasks' })
@@ -156,7 +156,6 @@ export class NotificationEntity {
   workflow_id: string;
 
   @Column({ type: 'uuid' })
-  @ForeignKey(() => CaseEntity, { name: 'fk_notifications_case', onDelete: 'CASCADE' })
   case_ref: string;
 
   @Column({ type: 'bytea' })

@@ -14,18 +14,31 @@ const UNAVAILABLE = [
   '3D000', // the database does not exist (yet)
 ];
 
-/** Codes that say the content itself can never be stored, however often it is sent. Anything else may be our own fault. */
-const UNSTORABLE = [
-  '22021', // character not in repertoire
-  '22P05', // untranslatable character
-  '54000', // program limit exceeded: an index entry or a row too large
+/**
+ * Classes that say PostgreSQL will not take this content, however often it is sent. That the content keeps our own rules
+ * does not make it the sender's: it is kept in quarantine, where it can be put right.
+ */
+const REFUSED = [
+  '22', // data exception: a character that has no place in the encoding, a value out of range
+  '23', // a constraint, which somebody has added: those of the migrations cannot be violated by content
+  '54', // program limit exceeded: an index entry or a row too large
+  'P0', // raised by a trigger
 ];
 
-/** Codes after which the same transaction may succeed if it is simply run again. */
-const RETRYABLE = new Set([
-  '40001', // serialisation failure
-  '40P01', // deadlock: the server chose this transaction to give way
+/** After these the same transaction may succeed if it is simply run again, on another connection where this one is gone. */
+const RETRYABLE = new Map([
+  ['40001', 'serialisation failure: another transaction changed what this one had read'],
+  ['40P01', 'deadlock: the server chose this transaction to give way'],
+  ['55P03', 'a lock could not be had at once'],
+  ['57P01', 'the operator ended this connection; others may live'],
+  ['08000', 'connection exception; the commit may have happened, and writing again is harmless'],
+  ['08003', 'the connection is gone, likewise'],
+  ['08006', 'the connection broke, likewise'],
 ]);
+
+/** What the driver and the socket beneath it call a connection that broke under a statement, which gets no SQLSTATE. */
+const BROKEN_CONNECTION =
+  /^(ECONNRESET|EPIPE)$|^Connection terminated( unexpectedly)?$|Client was closed|not queryable/;
 
 /** True if PostgreSQL could not be reached or could not serve anybody: our own trouble, never the sender's. */
 export function isDatabaseUnavailable(error: unknown): boolean {
@@ -34,12 +47,27 @@ export function isDatabaseUnavailable(error: unknown): boolean {
   return isConnectionError(error);
 }
 
-export function isUnstorable(error: unknown): boolean {
-  return startsWithOneOf(sqlStateOf(error) ?? '', UNSTORABLE);
+/** True if PostgreSQL answers, but the name, the password or the database that it was asked for is wrong. */
+export function isMisconfiguration(error: unknown): boolean {
+  return startsWithOneOf(sqlStateOf(error) ?? '', ['28', '3D000']);
+}
+
+export function isRefused(error: unknown): boolean {
+  return startsWithOneOf(sqlStateOf(error) ?? '', REFUSED);
 }
 
 export function isRetryable(error: unknown): boolean {
-  return RETRYABLE.has(sqlStateOf(error) ?? '');
+  const code = sqlStateOf(error);
+  if (code !== undefined) return RETRYABLE.has(code);
+  const cause = unwrap(error);
+  return cause instanceof Error && BROKEN_CONNECTION.test((cause as NodeJS.ErrnoException).code ?? cause.message);
+}
+
+/** What PostgreSQL calls its refusal, without the values that its own message repeats. */
+export function nameRefusal(error: unknown): string {
+  const { code, table, constraint } = describeError(error);
+  const place = [table && `table ${table}`, constraint && `constraint ${constraint}`].filter(Boolean);
+  return [`SQLSTATE ${code}`, ...place].join(', ');
 }
 
 interface ErrorDescription {
@@ -86,7 +114,7 @@ function isConnectionError(error: unknown): boolean {
   if (!(cause instanceof Error)) return false;
   if (/^(ECONN|EPIPE|ETIMEDOUT|EHOST|ENET|ENOTFOUND|EAI_AGAIN)/.test((cause as NodeJS.ErrnoException).code ?? ''))
     return true;
-  return /timeout|terminated|connection error|SSL|not queryable|not connected|not established|already released/i.test(
+  return /timeout|terminated|connection error|SSL|not queryable|not connected|not (yet )?established|already released|no answer within/i.test(
     cause.message,
   );
 }

@@ -3,8 +3,7 @@ import type { Request, Response } from 'express';
 import { describeError, isDatabaseUnavailable } from '../database/errors.js';
 import { Problem, PROBLEMS } from './problem.js';
 import { requestIdOf, routeOf } from './request.js';
-
-const RETRY_AFTER_S = 5;
+import { sendProblem } from './send-problem.js';
 
 /** Turns whatever a request ends with into `application/problem+json`; what is our own fault is logged, without values. */
 @Catch()
@@ -13,40 +12,24 @@ export class ProblemFilter implements ExceptionFilter {
 
   catch(error: unknown, host: ArgumentsHost): void {
     const response = host.switchToHttp().getResponse<Response>();
-    const requestId = requestIdOf(response);
     if (response.headersSent) {
       response.destroy();
       return;
     }
     const problem = toProblem(error);
-    const [status, title] = PROBLEMS[problem.code];
+    const [status] = PROBLEMS[problem.code];
     if (status >= 500) {
       const request = host.switchToHttp().getRequest<Request>();
       const route = routeOf(request);
       this.#logger.error('request failed', {
-        request_id: requestId,
+        request_id: requestIdOf(response),
         method: request.method,
         route,
         status,
         error: describeError(error instanceof Problem ? error.cause : error),
       });
     }
-    if (status === 401) response.setHeader('WWW-Authenticate', 'Bearer');
-    if (status === 503) response.setHeader('Retry-After', String(RETRY_AFTER_S));
-    response
-      .status(status)
-      .type('application/problem+json')
-      .send(
-        JSON.stringify({
-          type: `/docs/problems/${problem.code}`,
-          title,
-          status,
-          detail: problem.detail,
-          code: problem.code,
-          request_id: requestId,
-          errors: problem.errors?.length ? problem.errors : undefined,
-        }),
-      );
+    sendProblem(response, problem);
   }
 }
 

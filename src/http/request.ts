@@ -1,5 +1,6 @@
-import type { NextFunction, Request, Response } from 'express';
-import { v7 as uuidv7 } from 'uuid';
+import type { ServerResponse } from 'node:http';
+import type { Request } from 'express';
+import { newId } from '../database/ids.js';
 
 const HEADER = 'X-Request-Id';
 
@@ -7,12 +8,11 @@ const HEADER = 'X-Request-Id';
  * Gives every request an id of its own, answered as `X-Request-Id`. It is a UUIDv7, so for an accepted notification it
  * serves as the notification's id. An id that the client sends is not taken over: it would become a primary key.
  */
-export function assignRequestId(_request: Request, response: Response, next: NextFunction): void {
-  response.setHeader(HEADER, uuidv7());
-  next();
+export function assignRequestId(response: ServerResponse): void {
+  response.setHeader(HEADER, newId());
 }
 
-export function requestIdOf(response: Response): string {
+export function requestIdOf(response: ServerResponse): string {
   return response.getHeader(HEADER) as string;
 }
 

@@ -1,9 +1,10 @@
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate } from 'node:zlib';
-import type { Request } from 'express';
-import getRawBody from 'raw-body';
+import type { IncomingMessage } from 'node:http';
+import typeIs from 'type-is';
 import { Problem } from '../http/problem.js';
 import { Refusal } from './refusal.js';
+import type { Place } from './room.js';
 
 const DECODERS = {
   gzip: promisify(gunzip),
@@ -15,31 +16,50 @@ const DECODERS = {
  * Reads a request's body whole, up to `limitBytes` before and after decompression. "As received" means after the
  * transfer and content codings are taken off: those belong to the way, not to the notification.
  *
- * @throws Problem `body_too_large` or `incomplete_body`; Refusal if the body cannot be decoded
+ * @throws Problem `body_too_large`, `incomplete_body`, or `service_unavailable` if there is no room for it; Refusal if it
+ *   cannot be decoded
  */
-export async function readBody(request: Request, limitBytes: number): Promise<Buffer> {
-  const bytes = await readBytes(request, limitBytes);
+export async function readBody(request: IncomingMessage, limitBytes: number, place: Place): Promise<Buffer> {
+  const bytes = await readBytes(request, limitBytes, place);
   const coding = request.headers['content-encoding']?.trim().toLowerCase() || 'identity';
   if (coding === 'identity') return bytes;
   if (!Object.hasOwn(DECODERS, coding)) {
     const known = `identity, ${Object.keys(DECODERS).join(', ')}`;
     throw new Refusal('unsupported_media_type', `Content-Encoding must be one of ${known}.`, bytes);
   }
-  return decode(bytes, coding as keyof typeof DECODERS, limitBytes);
+  const decoded = await decode(bytes, coding as keyof typeof DECODERS, limitBytes);
+  if (!place.take(decoded.length)) throw noRoom();
+  return decoded;
 }
 
 /** True unless the request names a content type that is not JSON: a missing one is taken for JSON. */
-export function isJsonByContentType(request: Request): boolean {
-  return !request.headers['content-type'] || request.is(['json', '+json', 'text/json']) !== false;
+export function isJsonByContentType({ headers }: IncomingMessage): boolean {
+  const type = headers['content-type'];
+  return !type || type === 'application/json' || typeIs.is(type, ['json', '+json', 'text/json']) !== false;
 }
 
-async function readBytes(request: Request, limitBytes: number): Promise<Buffer> {
-  try {
-    return await getRawBody(request, { limit: limitBytes, length: request.headers['content-length'] ?? null });
-  } catch (error) {
-    if ((error as getRawBody.RawBodyError).type === 'entity.too.large') throw tooLarge(limitBytes);
-    throw new Problem('incomplete_body', 'The connection ended before the whole body arrived.');
-  }
+async function readBytes(request: IncomingMessage, limitBytes: number, place: Place): Promise<Buffer> {
+  if (Number(request.headers['content-length']) > limitBytes) throw tooLarge(limitBytes);
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    const fail = (problem: Problem): void => {
+      request.removeAllListeners('data').pause();
+      reject(problem);
+    };
+    const cutShort = (): void => {
+      if (!request.complete)
+        fail(new Problem('incomplete_body', 'The connection ended before the whole body arrived.'));
+    };
+    request.on('data', (chunk: Buffer) => {
+      length += chunk.length;
+      chunks.push(chunk);
+      if (length > limitBytes) fail(tooLarge(limitBytes));
+      else if (!place.take(chunk.length)) fail(noRoom());
+    });
+    request.once('end', () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)));
+    request.once('error', cutShort).once('close', cutShort);
+  });
 }
 
 async function decode(bytes: Buffer, coding: keyof typeof DECODERS, limitBytes: number): Promise<Buffer> {
@@ -53,4 +73,11 @@ async function decode(bytes: Buffer, coding: keyof typeof DECODERS, limitBytes: 
 
 function tooLarge(limitBytes: number): Problem {
   return new Problem('body_too_large', `The body has more than ${limitBytes} bytes.`);
+}
+
+function noRoom(): Problem {
+  return new Problem(
+    'service_unavailable',
+    'Too many notifications wait to be written just now. Please send it again.',
+  );
 }

@@ -1,4 +1,4 @@
-import { v7 as uuidv7 } from 'uuid';
+import { newId } from '../database/ids.js';
 import type { CaseEntity, Verdict } from '../database/entities.js';
 import type { Notification } from './notification.js';
 import type { Completion } from './workflow-list-completion.js';
@@ -10,25 +10,29 @@ export interface Delivered {
   readonly contentDigest: Buffer;
 }
 
+interface Judged {
+  readonly notification: Notification;
+  readonly case_ref: string;
+  readonly verdict: Verdict;
+}
+
 /** What a batch of notifications makes of the tables. */
 export interface Batch {
-  readonly notifications: readonly {
-    readonly notification: Notification;
-    readonly case_ref: string;
-    readonly verdict: Verdict;
-  }[];
+  readonly notifications: readonly Judged[];
   readonly newCases: readonly CaseEntity[];
   readonly knownCases: readonly CaseEntity[];
   /** Cases whose node tasks are to be written; a known case's former ones give way. */
   readonly contents: readonly { readonly state: CaseEntity; readonly completion: Completion }[];
   /** Known cases whose node tasks stay, but were completed earlier than was known. */
   readonly moved: readonly CaseEntity[];
+  /** Deliveries that are stored already: an earlier attempt had been committed after all. They change nothing. */
+  readonly known: readonly Notification[];
 }
 
 interface Fold {
   readonly state: CaseEntity;
-  readonly isNew: boolean;
-  readonly completedAtBefore: Date;
+  /** As stored; none for a new case. */
+  readonly before: CaseEntity | undefined;
   /** All deliveries of the case, loaded only where one of them comes out of order. */
   readonly history: Delivered[] | undefined;
   content: Completion | undefined;
@@ -52,28 +56,34 @@ export function fold(
     const history = histories.get(state.id);
     folds.set(identityOf(state), {
       state: { ...state },
-      isNew: false,
-      completedAtBefore: state.completed_at,
+      before: state,
       history: history && [...history],
       content: undefined,
     });
   }
-  const judged = inOrderOfReceipt(notifications).map((notification) => {
+  const judged: Judged[] = [];
+  const known: Notification[] = [];
+  for (const notification of inOrderOfReceipt(notifications)) {
     const identity = identityOf(notification.completion);
-    const known = folds.get(identity);
-    const entry = known ?? begin(notification);
-    folds.set(identity, entry);
-    return { notification, case_ref: entry.state.id, verdict: known ? apply(known, notification) : ('first' as const) };
-  });
+    const entry = folds.get(identity);
+    if (!entry) {
+      const made = begin(notification);
+      folds.set(identity, made);
+      judged.push({ notification, case_ref: made.state.id, verdict: 'first' });
+    } else if (isStored(entry, notification)) known.push(notification);
+    else judged.push({ notification, case_ref: entry.state.id, verdict: apply(entry, notification) });
+  }
   const all = [...folds.values()];
+  const changed = all.filter(({ state, before }) => state.notification_count !== before?.notification_count);
   return {
     notifications: judged,
-    newCases: all.filter((entry) => entry.isNew).map((entry) => entry.state),
-    knownCases: all.filter((entry) => !entry.isNew).map((entry) => entry.state),
+    known,
+    newCases: all.filter(({ before }) => !before).map(({ state }) => state),
+    knownCases: changed.filter(({ before }) => before).map(({ state }) => state),
     contents: all.flatMap(({ state, content }) => (content ? [{ state, completion: content }] : [])),
     moved: all
-      .filter(({ state, content, completedAtBefore }) => !content && state.completed_at < completedAtBefore)
-      .map((entry) => entry.state),
+      .filter(({ state, before, content }) => before && !content && state.completed_at < before.completed_at)
+      .map(({ state }) => state),
   };
 }
 
@@ -94,7 +104,7 @@ export function inOrderOfReceipt<T extends Pick<Delivered, 'id' | 'receivedAt'>>
 function begin(notification: Notification): Fold {
   const { id, receivedAt, contentDigest, completion } = notification;
   const state: CaseEntity = {
-    id: uuidv7(),
+    id: newId(),
     workflow_id: completion.workflow_id,
     case_id: completion.case_id,
     callee_number: completion.callee_number,
@@ -105,7 +115,12 @@ function begin(notification: Notification): Fold {
     current_notification_id: id,
     content_digest: contentDigest,
   };
-  return { state, isNew: true, completedAtBefore: receivedAt, history: undefined, content: completion };
+  return { state, before: undefined, history: undefined, content: completion };
+}
+
+/** A delivery that is stored is no newer than its case's newest, so the history is there to be looked at. */
+function isStored({ history }: Fold, { id }: Notification): boolean {
+  return history?.some((delivered) => delivered.id === id) ?? false;
 }
 
 function apply(entry: Fold, notification: Notification): Verdict {

@@ -1,14 +1,20 @@
 import { Module } from '@nestjs/common';
 import { AccessModule } from '../access/access.module.js';
 import { OperationsModule } from '../operations/operations.module.js';
+import { NotificationBuffer } from './buffer.js';
 import { DoorController } from './door.controller.js';
+import { Door } from './door.js';
+import { Drainer } from './drainer.js';
+import { Intake } from './intake.js';
 import { Quarantine } from './quarantine.js';
+import { Room } from './room.js';
+import { Spool } from './spool.js';
 import { Writer } from './writer.js';
 
 /** HTTP → Postgres. */
 @Module({
   imports: [AccessModule, OperationsModule],
   controllers: [DoorController],
-  providers: [Writer, Quarantine],
+  providers: [Door, Room, NotificationBuffer, Writer, Quarantine, Spool, Drainer, Intake],
 })
 export class IngestModule {}

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { Connection } from './connection.js';
 import { readIds, type Receipt } from './notification.js';
 import type { Refusal } from './refusal.js';
 import { QUARANTINE } from './statements.js';
@@ -14,12 +15,12 @@ export class Quarantine {
    * @returns the id under which the body is kept: an earlier receipt's, if the same bytes came before
    * @throws what PostgreSQL answered: then the body is not kept, and the sender must not be told that it was refused
    */
-  async keep(receipt: Receipt, refusal: Refusal): Promise<string> {
-    const { reason, body, errors, message } = refusal;
+  async keep(receipt: Receipt, refusal: Pick<Refusal, 'reason' | 'message' | 'errors'>, body: Buffer): Promise<string> {
+    const { reason, errors, message } = refusal;
     const { workflow_id, case_id, callee_number } = readIds(body);
     const digest = createHash('sha256').update(body).digest();
     const told = JSON.stringify(errors.length > 0 ? errors : [{ path: '', message }]);
-    const [row] = await this.dataSource.query<[{ id: string }]>(QUARANTINE, [
+    const values = [
       receipt.id,
       receipt.kind,
       reason,
@@ -30,7 +31,10 @@ export class Quarantine {
       workflow_id,
       case_id,
       callee_number,
-    ]);
-    return row.id;
+    ];
+    return Connection.use(this.dataSource, async (connection) => {
+      const [row] = await connection.query<{ id: string }>(QUARANTINE, values);
+      return (row as { id: string }).id;
+    });
   }
 }

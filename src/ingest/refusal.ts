@@ -1,3 +1,4 @@
+import { nameRefusal } from '../database/errors.js';
 import type { FieldError } from '../http/problem.js';
 
 /** Why a body was refused; stored with it, and the `code` of the answer. */
@@ -20,4 +21,13 @@ export class Refusal extends Error {
   ) {
     super(message);
   }
+}
+
+/** The refusal of a notification that keeps our rules, but that PostgreSQL does not take. */
+export function refusalByDatabase(body: Buffer, error: unknown): Refusal {
+  return new Refusal(
+    'unstorable',
+    `The database refused the content of this notification (${nameRefusal(error)}).`,
+    body,
+  );
 }

@@ -1,80 +1,153 @@
+import type { ColumnType } from './arrays.js';
+import type { Statement } from './connection.js';
+
 /** The SQL of the way in. Arrays, one per column, carry any number of rows with one constant text. */
 
-/** Parameters: workflow ids, case ids, callee numbers. In key order, so that two writers never wait for each other in a ring. */
-export const LOCK_CASES = `
+/**
+ * Parameters: workflow ids, case ids, callee numbers. In key order, so that two writers never wait for each other in a ring.
+ * A case that another transaction holds is passed over rather than waited for: its neighbours must not wait with it.
+ */
+export const LOCK_CASES: Statement = {
+  name: 'lock_cases',
+  text: `
   SELECT stored.*
   FROM unnest($1::text[], $2::text[], $3::text[]) AS asked (workflow_id, case_id, callee_number)
   JOIN cases stored USING (workflow_id, case_id, callee_number)
   ORDER BY stored.workflow_id, stored.case_id, stored.callee_number
-  FOR UPDATE OF stored`;
+  FOR UPDATE OF stored SKIP LOCKED`,
+};
 
 /** Parameter: case refs. Reads ix_notifications_case. */
-export const READ_HISTORIES = `
+export const READ_HISTORIES: Statement = {
+  name: 'read_histories',
+  text: `
   SELECT case_ref, id, received_at, content_digest
   FROM notifications
   WHERE case_ref = ANY ($1::uuid[])
-  ORDER BY case_ref, received_at, id`;
+  ORDER BY case_ref, received_at, id`,
+};
 
 /** Parameter: case refs. */
-export const DELETE_CONTENTS = `DELETE FROM case_node_tasks WHERE case_ref = ANY ($1::uuid[])`;
+export const DELETE_CONTENTS: Statement = {
+  name: 'delete_contents',
+  text: `DELETE FROM case_node_tasks WHERE case_ref = ANY ($1::uuid[])`,
+};
 
 /** Parameters: case refs, times of completion. */
-export const MOVE_CONTENTS = `
+export const MOVE_CONTENTS: Statement = {
+  name: 'move_contents',
+  text: `
   UPDATE case_node_tasks AS stored
   SET completed_at = moved.completed_at
   FROM unnest($1::uuid[], $2::timestamptz[]) AS moved (case_ref, completed_at)
-  WHERE stored.case_ref = moved.case_ref`;
+  WHERE stored.case_ref = moved.case_ref`,
+};
 
-const NAMED = ['named_at', 'named_by'] as const;
-const STATE = [
-  'completed_at',
-  'last_notified_at',
-  'notification_count',
-  'revision',
-  'current_notification_id',
-  'content_digest',
-] as const;
+/** Columns of a table, and the types of their array parameters. */
+export type Columns = Readonly<Record<string, ColumnType>>;
 
-/** The parameters of `WRITE_BATCH` are the columns of these tables, one after the other. */
-export const WORKFLOW_COLUMNS = ['workflow_id', 'workflow_name', ...NAMED] as const;
-export const NODE_TASK_COLUMNS = ['workflow_id', 'nodetask_id', 'nodetask_name', 'node_type', ...NAMED] as const;
-export const NEW_CASE_COLUMNS = ['id', 'workflow_id', 'case_id', 'callee_number', ...STATE] as const;
-export const KNOWN_CASE_COLUMNS = ['id', ...STATE] as const;
-export const CASE_NODE_TASK_COLUMNS = [
-  'case_ref',
-  'position',
-  'workflow_id',
-  'nodetask_id',
-  'node_type',
-  'task_id',
-  'completed_at',
-] as const;
-export const NOTIFICATION_COLUMNS = [
-  'id',
-  'kind',
-  'received_at',
-  'verdict',
-  'workflow_id',
-  'case_ref',
-  'content_digest',
-  'body',
-] as const;
+export const IDENTITY = { workflow_id: 'text', case_id: 'text', callee_number: 'text' } as const;
+export const MOVED = { id: 'uuid', completed_at: 'timestamptz' } as const;
+
+const NAMED = { named_at: 'timestamptz', named_by: 'uuid' } as const;
+const STATE = {
+  completed_at: 'timestamptz',
+  last_notified_at: 'timestamptz',
+  notification_count: 'integer',
+  revision: 'integer',
+  current_notification_id: 'uuid',
+  content_digest: 'bytea',
+} as const;
+export const WORKFLOW = { workflow_id: 'text', workflow_name: 'text', ...NAMED } as const;
+export const NODE_TASK = {
+  workflow_id: 'text',
+  nodetask_id: 'text',
+  nodetask_name: 'text',
+  node_type: 'text',
+  ...NAMED,
+} as const;
+export const NEW_CASE = { id: 'uuid', ...IDENTITY, ...STATE } as const;
+export const KNOWN_CASE = { id: 'uuid', ...STATE } as const;
+export const CASE_NODE_TASK = {
+  case_ref: 'uuid',
+  position: 'integer',
+  workflow_id: 'text',
+  nodetask_id: 'text',
+  node_type: 'text',
+  task_id: 'text',
+  completed_at: 'timestamptz',
+} as const;
+export const NOTIFICATION = {
+  id: 'uuid',
+  kind: 'text',
+  received_at: 'timestamptz',
+  verdict: 'text',
+  workflow_id: 'text',
+  case_ref: 'uuid',
+  content_digest: 'bytea',
+  body: 'bytea',
+} as const;
+
+/** The parameters of `WRITE_BATCH`: the columns of rows of these, one after the other. */
+const BATCH: readonly Columns[] = [WORKFLOW, NODE_TASK, NEW_CASE, KNOWN_CASE, CASE_NODE_TASK, NOTIFICATION];
+
+/** `unnest(…) AS name (…)` over the parameters that hold rows of one of `BATCH`. */
+function rows(columns: Columns, name: string): string {
+  const before = BATCH.slice(0, BATCH.indexOf(columns)).flatMap((each) => Object.keys(each)).length;
+  const parameters = Object.values(columns).map((type, index) => `$${before + index + 1}::${type}[]`);
+  return `unnest(${parameters.join(', ')}) AS ${name} (${list(columns)})`;
+}
+
+function list(columns: Columns, prefix = ''): string {
+  return Object.keys(columns)
+    .map((name) => prefix + name)
+    .join(', ');
+}
 
 /**
- * Writes a batch.
+ * Writes a batch, but for the new cases that turn out to be known, with what belongs to them: the ids of those are returned.
+ * Another transaction made them first, which is asked for rather than run into: PostgreSQL logs a violated constraint
+ * with the number in it. Run by itself the statement is a transaction of its own.
  *
  * Workflows and node tasks are named by every notification: where nothing about them changes they are neither written
  * nor locked. Where a name differs, the newer delivery wins.
- *
- * Returns the ids of the notifications written: all of them, or none if another transaction made one of the new cases
- * meanwhile. That is asked for rather than run into: PostgreSQL logs a violated constraint with the number in it.
  */
-export const WRITE_BATCH = `
-  WITH named_workflows AS (
-    INSERT INTO workflows AS stored (workflow_id, workflow_name, named_at, named_by)
+export const WRITE_BATCH: Statement = {
+  name: 'write_batch',
+  text: `
+  WITH new_cases AS (
+    INSERT INTO cases (${list(NEW_CASE)})
     SELECT *
-    FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::uuid[])
-      AS named (workflow_id, workflow_name, named_at, named_by)
+    FROM ${rows(NEW_CASE, 'made')}
+    ORDER BY ${list(IDENTITY)}
+    ON CONFLICT ON CONSTRAINT uq_cases_identity DO NOTHING
+    RETURNING id
+  ),
+  lost AS (
+    SELECT id FROM ${rows(NEW_CASE, 'made')} WHERE id NOT IN (SELECT id FROM new_cases)
+  ),
+  known_cases AS (
+    UPDATE cases AS stored
+    SET (${list(STATE)}) = (${list(STATE, 'now_known.')})
+    FROM ${rows(KNOWN_CASE, 'now_known')}
+    WHERE stored.id = now_known.id
+  ),
+  contents AS (
+    INSERT INTO case_node_tasks (${list(CASE_NODE_TASK)})
+    SELECT *
+    FROM ${rows(CASE_NODE_TASK, 'content')}
+    WHERE case_ref NOT IN (SELECT id FROM lost)
+  ),
+  deliveries AS (
+    INSERT INTO notifications (${list(NOTIFICATION)})
+    SELECT *
+    FROM ${rows(NOTIFICATION, 'delivery')}
+    WHERE case_ref NOT IN (SELECT id FROM lost)
+  ),
+  named_workflows AS (
+    INSERT INTO workflows AS stored (${list(WORKFLOW)})
+    SELECT *
+    FROM ${rows(WORKFLOW, 'named')}
     WHERE NOT EXISTS (
       SELECT FROM workflows same
       WHERE (same.workflow_id, same.workflow_name) = (named.workflow_id, named.workflow_name))
@@ -84,10 +157,9 @@ export const WRITE_BATCH = `
     WHERE (stored.named_at, stored.named_by) < (excluded.named_at, excluded.named_by)
   ),
   named_node_tasks AS (
-    INSERT INTO node_tasks AS stored (workflow_id, nodetask_id, nodetask_name, node_type, named_at, named_by)
+    INSERT INTO node_tasks AS stored (${list(NODE_TASK)})
     SELECT *
-    FROM unnest($5::text[], $6::text[], $7::text[], $8::text[], $9::timestamptz[], $10::uuid[])
-      AS named (workflow_id, nodetask_id, nodetask_name, node_type, named_at, named_by)
+    FROM ${rows(NODE_TASK, 'named')}
     WHERE NOT EXISTS (
       SELECT FROM node_tasks same
       WHERE (same.workflow_id, same.nodetask_id) = (named.workflow_id, named.nodetask_id)
@@ -97,46 +169,14 @@ export const WRITE_BATCH = `
     SET (nodetask_name, node_type, named_at, named_by)
       = (excluded.nodetask_name, excluded.node_type, excluded.named_at, excluded.named_by)
     WHERE (stored.named_at, stored.named_by) < (excluded.named_at, excluded.named_by)
-  ),
-  new_cases AS (
-    INSERT INTO cases (id, workflow_id, case_id, callee_number, completed_at, last_notified_at, notification_count,
-      revision, current_notification_id, content_digest)
-    SELECT *
-    FROM unnest($11::uuid[], $12::text[], $13::text[], $14::text[], $15::timestamptz[], $16::timestamptz[],
-      $17::integer[], $18::integer[], $19::uuid[], $20::bytea[])
-      AS made (id, workflow_id, case_id, callee_number)
-    ORDER BY workflow_id, case_id, callee_number
-    ON CONFLICT ON CONSTRAINT uq_cases_identity DO NOTHING
-    RETURNING id
-  ),
-  known_cases AS (
-    UPDATE cases AS stored
-    SET completed_at = now_known.completed_at,
-      last_notified_at = now_known.last_notified_at,
-      notification_count = now_known.notification_count,
-      revision = now_known.revision,
-      current_notification_id = now_known.current_notification_id,
-      content_digest = now_known.content_digest
-    FROM unnest($21::uuid[], $22::timestamptz[], $23::timestamptz[], $24::integer[], $25::integer[], $26::uuid[],
-      $27::bytea[])
-      AS now_known (id, completed_at, last_notified_at, notification_count, revision, current_notification_id,
-        content_digest)
-    WHERE stored.id = now_known.id
-  ),
-  contents AS (
-    INSERT INTO case_node_tasks (case_ref, position, workflow_id, nodetask_id, node_type, task_id, completed_at)
-    SELECT * FROM unnest($28::uuid[], $29::integer[], $30::text[], $31::text[], $32::text[], $33::text[],
-      $34::timestamptz[])
-    WHERE (SELECT count(*) FROM new_cases) = cardinality($11)
   )
-  INSERT INTO notifications (id, kind, received_at, verdict, workflow_id, case_ref, content_digest, body)
-  SELECT * FROM unnest($35::uuid[], $36::text[], $37::timestamptz[], $38::text[], $39::text[], $40::uuid[],
-    $41::bytea[], $42::bytea[])
-  WHERE (SELECT count(*) FROM new_cases) = cardinality($11)
-  RETURNING id`;
+  SELECT id FROM lost`,
+};
 
 /** Parameters: the columns in the order named. Equal bytes refused for the same reason are counted. */
-export const QUARANTINE = `
+export const QUARANTINE: Statement = {
+  name: 'quarantine',
+  text: `
   INSERT INTO quarantined_notifications AS stored
     (id, kind, reason, errors, body, body_digest, count, first_received_at, last_received_at,
      workflow_id, case_id, callee_number)
@@ -145,4 +185,5 @@ export const QUARANTINE = `
   SET count = stored.count + 1,
     first_received_at = least(stored.first_received_at, excluded.first_received_at),
     last_received_at = greatest(stored.last_received_at, excluded.last_received_at)
-  RETURNING id`;
+  RETURNING id`,
+};

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
-import { DataSource, type EntityManager } from 'typeorm';
+import { DataSource } from 'typeorm';
 import type {
   CaseEntity,
   CaseNodeTaskEntity,
@@ -9,110 +9,174 @@ import type {
   Verdict,
   WorkflowEntity,
 } from '../database/entities.js';
-import { isRetryable } from '../database/errors.js';
+import { isRefused, isRetryable } from '../database/errors.js';
+import { encodeArray } from './arrays.js';
+import { Connection } from './connection.js';
 import { type Batch, comesOutOfOrder, type Delivered, fold, identityOf } from './fold.js';
 import type { Notification } from './notification.js';
 import {
-  CASE_NODE_TASK_COLUMNS,
+  CASE_NODE_TASK,
+  type Columns,
   DELETE_CONTENTS,
-  KNOWN_CASE_COLUMNS,
+  IDENTITY,
+  KNOWN_CASE,
   LOCK_CASES,
   MOVE_CONTENTS,
-  NEW_CASE_COLUMNS,
-  NODE_TASK_COLUMNS,
-  NOTIFICATION_COLUMNS,
+  MOVED,
+  NEW_CASE,
+  NODE_TASK,
+  NOTIFICATION,
   READ_HISTORIES,
-  WORKFLOW_COLUMNS,
+  WORKFLOW,
   WRITE_BATCH,
 } from './statements.js';
 
-const MAX_ATTEMPTS = 10;
-const MAX_PAUSE_MS = 5;
+/** More than that many deadlocks or broken connections in a row are no accident. */
+const MAX_FAILURES = 5;
+const MAX_PAUSE_MS = 20;
 
-/** Another transaction made one of the new cases first: the next attempt finds and locks it. */
-class LostRace extends Error {}
+/** What became of a notification: its verdict, or `known` if an earlier attempt to write it had succeeded after all. */
+export type Outcome = Verdict | 'known';
+export type Outcomes = ReadonlyMap<Notification, Outcome>;
+
+/** Told of each notification once, as soon as its fate is certain. */
+export interface Report {
+  committed(outcomes: Outcomes): void;
+  /** Another transaction holds the case: to be tried again after a while. */
+  held(notification: Notification): void;
+  /** PostgreSQL will not take this one, whatever stands beside it. */
+  refused(notification: Notification, error: unknown): void;
+}
 
 /**
- * Writes notifications with everything that follows from them in one transaction: the cases that exist are locked, the
- * fold judges, the outcome is written. Two writers meet only on the same case.
+ * Writes notifications with everything that follows from them.
+ *
+ * Nearly all are the first of their case, so that is what a batch is first taken for: one statement, which is a transaction
+ * of its own, writes all whose case is new indeed. The others go a second way: their cases are locked, the fold judges,
+ * the outcome is written. Either way the row of the case is the one point where two writers meet, and writing again what
+ * was written already changes nothing: so an attempt whose end is unknown is simply repeated.
  */
 @Injectable()
 export class Writer {
   constructor(private readonly dataSource: DataSource) {}
 
   /**
-   * @returns the verdict on each notification, once it is committed
-   * @throws what PostgreSQL answered, with nothing written, unless the connection broke while the commit was under way
+   * Writes all that can be written now: a case that another transaction holds is passed over, so that nobody waits for it.
+   *
+   * @throws what PostgreSQL answered: then those that were not reported may or may not be written
    */
-  async write(notifications: readonly Notification[]): Promise<Map<Notification, Verdict>> {
-    for (let attempt = 1; ; attempt += 1) {
+  async write(notifications: readonly Notification[], report: Report): Promise<void> {
+    try {
+      const lost = await this.attempt(writeAsNew, notifications, report);
+      const held = await this.attempt(writeAsKnown, lost, report);
+      for (const notification of held) report.held(notification);
+    } catch (error) {
+      if (!(error instanceof BatchRefusedError)) throw error;
+      const { batch, cause } = error;
+      if (batch.length === 1) return report.refused(batch[0] as Notification, cause);
+      const middle = Math.ceil(batch.length / 2);
+      await this.write(batch.slice(0, middle), report);
+      await this.write(batch.slice(middle), report);
+    }
+  }
+
+  /** @returns those that this way could not write */
+  private async attempt(way: Way, batch: readonly Notification[], report: Report): Promise<readonly Notification[]> {
+    for (let failures = 0; batch.length > 0;) {
       try {
-        return await this.dataSource.transaction(async (manager) => writeOnce(manager, notifications));
+        const outcomes = await Connection.use(this.dataSource, async (connection) => way(connection, batch));
+        report.committed(outcomes);
+        return batch.filter((notification) => !outcomes.has(notification));
       } catch (error) {
-        const isWorthRetrying = isRetryable(error) || error instanceof LostRace;
-        if (!isWorthRetrying || attempt === MAX_ATTEMPTS) throw error;
-        await sleep(Math.random() * attempt * MAX_PAUSE_MS);
+        if (isRefused(error)) throw new BatchRefusedError(batch, error);
+        failures += 1;
+        if (!isRetryable(error) || failures === MAX_FAILURES) throw error;
+        await sleep(Math.random() * MAX_PAUSE_MS);
       }
     }
+    return [];
   }
 }
 
-async function writeOnce(
-  manager: EntityManager,
-  notifications: readonly Notification[],
-): Promise<Map<Notification, Verdict>> {
-  const stored = await lockCases(manager, notifications);
-  const histories = await readHistories(manager, notifications, stored);
-  const batch = fold(notifications, stored, histories);
-  await makeRoom(manager, batch);
-  const written = await manager.query<unknown[]>(WRITE_BATCH, parametersOf(batch));
-  if (written.length < notifications.length) throw new LostRace();
-  return new Map(batch.notifications.map(({ notification, verdict }) => [notification, verdict]));
+type Way = (connection: Connection, notifications: readonly Notification[]) => Promise<Outcomes>;
+
+/** Something in it is not taken; what, only halving can tell. */
+class BatchRefusedError extends Error {
+  constructor(
+    readonly batch: readonly Notification[],
+    override readonly cause: unknown,
+  ) {
+    super();
+  }
 }
 
-async function lockCases(manager: EntityManager, notifications: readonly Notification[]): Promise<CaseEntity[]> {
+async function writeAsNew(connection: Connection, notifications: readonly Notification[]): Promise<Outcomes> {
+  return writeBatch(connection, fold(notifications, [], new Map()));
+}
+
+async function writeAsKnown(connection: Connection, notifications: readonly Notification[]): Promise<Outcomes> {
+  return connection.transaction(async () => {
+    const stored = await lockCases(connection, notifications);
+    const batch = fold(notifications, stored, await readHistories(connection, notifications, stored));
+    await makeRoom(connection, batch);
+    return writeBatch(connection, batch);
+  });
+}
+
+async function lockCases(connection: Connection, notifications: readonly Notification[]): Promise<CaseEntity[]> {
   const asked = [...new Map(notifications.map(({ completion }) => [identityOf(completion), completion])).values()];
-  return manager.query<CaseEntity[]>(LOCK_CASES, columns(asked, ['workflow_id', 'case_id', 'callee_number']));
+  return connection.query<CaseEntity>(LOCK_CASES, encodeColumns(asked, IDENTITY));
 }
 
 /** Deliveries that come in order need nothing but the case; only for the others the past is read. */
 async function readHistories(
-  manager: EntityManager,
+  connection: Connection,
   notifications: readonly Notification[],
   stored: readonly CaseEntity[],
 ): Promise<Map<string, Delivered[]>> {
   const byIdentity = new Map(stored.map((state) => [identityOf(state), state]));
-  const refs = notifications.flatMap((notification) => {
+  const refs = new Set<string>();
+  for (const notification of notifications) {
     const state = byIdentity.get(identityOf(notification.completion));
-    return state && comesOutOfOrder(notification, state) ? [state.id] : [];
-  });
-  if (refs.length === 0) return new Map();
+    if (state && comesOutOfOrder(notification, state)) refs.add(state.id);
+  }
+  if (refs.size === 0) return new Map();
   type Row = { case_ref: string; id: string; received_at: Date; content_digest: Buffer };
-  const rows = await manager.query<Row[]>(READ_HISTORIES, [refs]);
-  const histories = new Map<string, Delivered[]>(refs.map((ref) => [ref, []]));
+  const rows = await connection.query<Row>(READ_HISTORIES, [encodeArray('uuid', [...refs])]);
+  const histories = new Map<string, Delivered[]>([...refs].map((ref) => [ref, []]));
   for (const row of rows) {
     histories.get(row.case_ref)?.push({ id: row.id, receivedAt: row.received_at, contentDigest: row.content_digest });
   }
   return histories;
 }
 
-async function makeRoom(manager: EntityManager, batch: Batch): Promise<void> {
+async function makeRoom(connection: Connection, batch: Batch): Promise<void> {
   const known = new Set(batch.knownCases.map(({ id }) => id));
   const replaced = batch.contents.map(({ state }) => state.id).filter((id) => known.has(id));
-  if (replaced.length > 0) await manager.query(DELETE_CONTENTS, [replaced]);
-  if (batch.moved.length > 0) await manager.query(MOVE_CONTENTS, columns(batch.moved, ['id', 'completed_at']));
+  if (replaced.length > 0) await connection.query(DELETE_CONTENTS, [encodeArray('uuid', replaced)]);
+  if (batch.moved.length > 0) await connection.query(MOVE_CONTENTS, encodeColumns(batch.moved, MOVED));
 }
 
-/** The columns of `WRITE_BATCH`, in its order. */
-function parametersOf(batch: Batch): unknown[][] {
+async function writeBatch(connection: Connection, batch: Batch): Promise<Outcomes> {
+  const rows = await connection.query<{ id: string }>(WRITE_BATCH, encodeBatch(batch));
+  const lost = new Set(rows.map(({ id }) => id));
+  const outcomes = new Map<Notification, Outcome>(batch.known.map((notification) => [notification, 'known']));
+  for (const { notification, case_ref, verdict } of batch.notifications) {
+    if (!lost.has(case_ref)) outcomes.set(notification, verdict);
+  }
+  return outcomes;
+}
+
+/** In the order of the parameters of `WRITE_BATCH`. */
+function encodeBatch(batch: Batch): Buffer[] {
   const { workflows, nodeTasks } = collectNames(batch);
   return [
-    ...columns(workflows, WORKFLOW_COLUMNS),
-    ...columns(nodeTasks, NODE_TASK_COLUMNS),
-    ...columns(batch.newCases, NEW_CASE_COLUMNS),
-    ...columns(batch.knownCases, KNOWN_CASE_COLUMNS),
-    ...columns(batch.contents.flatMap(toCaseNodeTasks), CASE_NODE_TASK_COLUMNS),
-    ...columns(batch.notifications.map(toRow), NOTIFICATION_COLUMNS),
+    ...encodeColumns(workflows, WORKFLOW),
+    ...encodeColumns(nodeTasks, NODE_TASK),
+    ...encodeColumns(batch.newCases, NEW_CASE),
+    ...encodeColumns(batch.knownCases, KNOWN_CASE),
+    ...encodeColumns(batch.contents.flatMap(toCaseNodeTasks), CASE_NODE_TASK),
+    ...encodeColumns(batch.notifications.map(toRow), NOTIFICATION),
   ];
 }
 
@@ -124,7 +188,7 @@ function collectNames({ notifications }: Batch): { workflows: WorkflowEntity[]; 
     const { workflow_id, workflow_name, rows } = notification.completion;
     const naming = { workflow_id, named_at: notification.receivedAt, named_by: notification.id };
     workflows.set(workflow_id, { ...naming, workflow_name });
-    for (const row of rows) nodeTasks.set(JSON.stringify([workflow_id, row.nodetask_id]), { ...naming, ...row });
+    for (const row of rows) nodeTasks.set(`${workflow_id}\0${row.nodetask_id}`, { ...naming, ...row });
   }
   return { workflows: [...workflows.values()], nodeTasks: [...nodeTasks.values()] };
 }
@@ -139,6 +203,11 @@ function toRow({ notification, case_ref, verdict }: Batch['notifications'][numbe
   return { id, kind, received_at, verdict, workflow_id: completion.workflow_id, case_ref, content_digest, body };
 }
 
-function columns<T extends object>(rows: readonly T[], names: readonly (keyof T & string)[]): unknown[][] {
-  return names.map((name) => rows.map((row) => row[name]));
+function encodeColumns(rows: readonly object[], columns: Columns): Buffer[] {
+  return Object.entries(columns).map(([name, type]) =>
+    encodeArray(
+      type,
+      rows.map((row) => (row as Record<string, unknown>)[name]),
+    ),
+  );
 }

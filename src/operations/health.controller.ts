@@ -2,12 +2,8 @@ import { Controller, Get, HttpStatus, Inject, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiProperty, ApiServiceUnavailableResponse, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { DataSource } from 'typeorm';
-
-const CHECK_TIMEOUT_MS = 2_000;
-
-/** False on a standby, and in a database that somebody made anew. */
-const CAN_WRITE = `
-  SELECT current_setting('transaction_read_only') = 'off' AND to_regclass('notifications') IS NOT NULL AS can_write`;
+import { canWrite } from '../database/can-write.js';
+import { DoorState } from './door-state.js';
 
 class Liveness {
   @ApiProperty({ enum: ['live'], description: 'The process answers.' })
@@ -23,13 +19,26 @@ class Readiness {
     description: 'Whether PostgreSQL answers within two seconds that it takes writes.',
   })
   postgres: 'up' | 'down';
+
+  @ApiProperty({
+    enum: ['empty', 'holding', 'full', 'unwritable'],
+    description:
+      'The spool on local disk: `holding` notifications that PostgreSQL does not have yet; `full` or `unwritable`, it takes none.',
+  })
+  spool: 'empty' | 'holding' | 'full' | 'unwritable';
+
+  @ApiProperty({ type: 'integer', minimum: 0, description: 'Notifications in the spool.' })
+  spooled: number;
 }
 
 /** For orchestrators. Needs no key. */
 @Controller('health')
 @ApiTags('operations')
 export class HealthController {
-  constructor(@Inject(DataSource) private readonly dataSource: DataSource) {}
+  constructor(
+    @Inject(DataSource) private readonly dataSource: DataSource,
+    private readonly door: DoorState,
+  ) {}
 
   @Get('live')
   @ApiOperation({
@@ -51,17 +60,15 @@ export class HealthController {
   @ApiOkResponse({ type: Readiness, description: 'Ready.' })
   @ApiServiceUnavailableResponse({ type: Readiness, description: 'Not ready.' })
   async ready(@Res({ passthrough: true }) response: Response): Promise<Readiness> {
-    const isUp = await this.postgresAnswers();
-    if (!isUp) response.status(HttpStatus.SERVICE_UNAVAILABLE);
-    return isUp ? { status: 'ready', postgres: 'up' } : { status: 'not_ready', postgres: 'down' };
-  }
-
-  private async postgresAnswers(): Promise<boolean> {
-    const tooLong = new Promise<false>((resolve) => setTimeout(resolve, CHECK_TIMEOUT_MS, false).unref());
-    const answer = this.dataSource.query<[{ can_write: boolean }]>(CAN_WRITE).then(
-      ([row]) => row.can_write,
-      () => false,
-    );
-    return Promise.race([answer, tooLong]);
+    const isUp = await canWrite(this.dataSource);
+    const { isAccepting, spool } = this.door.read();
+    const isReady = isAccepting && (isUp || spool.condition === 'ok');
+    if (!isReady) response.status(HttpStatus.SERVICE_UNAVAILABLE);
+    return {
+      status: isReady ? 'ready' : 'not_ready',
+      postgres: isUp ? 'up' : 'down',
+      spool: spool.condition === 'ok' ? (spool.notifications > 0 ? 'holding' : 'empty') : spool.condition,
+      spooled: spool.notifications,
+    };
   }
 }

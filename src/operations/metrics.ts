@@ -4,6 +4,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import { DataSource } from 'typeorm';
 import { QUERY } from '../database/data-source.js';
 import type { Verdict } from '../database/entities.js';
+import { type DoorReport, DoorState } from './door-state.js';
 
 /** The part of the driver's pool that is watched. */
 interface Pool {
@@ -24,7 +25,7 @@ export class Metrics {
   });
   readonly #accepted = new Counter({
     name: 'airudder_notifications_accepted_total',
-    help: 'Notifications acknowledged with 200, by verdict.',
+    help: 'Notifications acknowledged with 200, by verdict; `spooled` where it was not yet known.',
     labelNames: ['verdict'],
     registers: [this.registry],
   });
@@ -42,7 +43,7 @@ export class Metrics {
     registers: [this.registry],
   });
 
-  constructor(@InjectDataSource() ingest: DataSource, @InjectDataSource(QUERY) query: DataSource) {
+  constructor(@InjectDataSource() ingest: DataSource, @InjectDataSource(QUERY) query: DataSource, door: DoorState) {
     collectDefaultMetrics({ register: this.registry });
     const poolGauge = (name: string, help: string, read: (pool: Pool) => number): Gauge =>
       new Gauge({
@@ -57,6 +58,31 @@ export class Metrics {
           }
         },
       });
+    const doorGauge = (name: string, help: string, read: (report: DoorReport) => number): Gauge =>
+      new Gauge({
+        name: `airudder_${name}`,
+        help,
+        registers: [this.registry],
+        collect() {
+          this.set(read(door.read()));
+        },
+      });
+    doorGauge('door_accepting', '1 while notifications can be accepted.', (report) => Number(report.isAccepting));
+    doorGauge('door_spooling', '1 while PostgreSQL takes no notifications and they go to the spool.', (report) =>
+      Number(report.isSpooling),
+    );
+    doorGauge(
+      'door_waiting_notifications',
+      'Notifications that wait for their answer.',
+      ({ waiting }) => waiting.notifications,
+    );
+    doorGauge('door_waiting_bytes', 'Bytes of their bodies.', ({ waiting }) => waiting.bytes);
+    doorGauge('spool_notifications', 'Notifications in the spool.', ({ spool }) => spool.notifications);
+    doorGauge('spool_bytes', 'Bytes that they take there.', ({ spool }) => spool.bytes);
+    doorGauge('spool_max_bytes', 'Bytes that they may take there.', ({ spool }) => spool.maxBytes);
+    doorGauge('spool_usable', '0 if the spool is full or its disk takes nothing.', ({ spool }) =>
+      Number(spool.condition === 'ok'),
+    );
     poolGauge('connections', 'Open connections to PostgreSQL.', (pool) => pool.totalCount);
     poolGauge('idle_connections', 'Open connections that nobody uses.', (pool) => pool.idleCount);
     poolGauge('waiting_requests', 'Requests that wait for a connection.', (pool) => pool.waitingCount);
@@ -66,7 +92,7 @@ export class Metrics {
     this.#received.inc();
   }
 
-  countAccepted(verdict: Verdict): void {
+  countAccepted(verdict: Verdict | 'known' | 'spooled'): void {
     this.#accepted.inc({ verdict });
   }
 

@@ -1,8 +1,13 @@
 import { Module } from '@nestjs/common';
+import { DoorState } from './door-state.js';
 import { HealthController } from './health.controller.js';
 import { Metrics } from './metrics.js';
 import { MetricsController } from './metrics.controller.js';
 
 /** How the service is watched. */
-@Module({ controllers: [HealthController, MetricsController], providers: [Metrics], exports: [Metrics] })
+@Module({
+  controllers: [HealthController, MetricsController],
+  providers: [Metrics, DoorState],
+  exports: [Metrics, DoorState],
+})
 export class OperationsModule {}

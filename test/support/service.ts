@@ -1,7 +1,14 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { NestExpressApplication } from '@nestjs/platform-express';
+import { getDataSourceToken } from '@nestjs/typeorm';
+import type { DataSource } from 'typeorm';
 import { type ApiKey, makeApiKey } from '../../src/access/api-key.js';
 import { createApp } from '../../src/app.js';
 import { type Config, parseConfig } from '../../src/config.js';
+import { QUERY } from '../../src/database/data-source.js';
+import { Intake } from '../../src/ingest/intake.js';
 import { PROVIDER_EXAMPLE } from '../../src/ingest/provider-example.js';
 import { createDatabase, type TestDatabase } from './database.js';
 
@@ -41,7 +48,10 @@ export async function startService({
 }: { database?: TestDatabase; config?: Partial<Config> } = {}): Promise<TestService> {
   const own = database ?? (await createDatabase());
   const settings = parseConfig({ DATABASE_URL: own.url, WEBHOOK_TOKENS: TOKEN, API_KEYS: 'nobody:read:nothing' });
-  const app = await createApp({ ...settings, apiKeys: KEYS, ...config }, own.url, false);
+  const dataDir = await mkdtemp(join(tmpdir(), 'airudder-service-'));
+  const app = await createApp({ ...settings, dataDir, apiKeys: KEYS, ...config }, own.url, false);
+  for (const name of [undefined, QUERY]) await app.get<DataSource>(getDataSourceToken(name)).initialize();
+  await app.get(Intake).open();
   await app.listen(0, '127.0.0.1');
   const { port } = app.getHttpServer().address() as { port: number };
   const url = `http://127.0.0.1:${port}`;
@@ -53,6 +63,7 @@ export async function startService({
     get: async (path, key = ALL_KEY) => send(`${url}${path}`, { headers: { authorization: `Bearer ${key}` } }),
     stop: async () => {
       await app.close();
+      await rm(dataDir, { recursive: true });
       if (!database) await own.drop();
     },
   };

@@ -1,0 +1,4 @@
+/** Tells what goes on. */
+export function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

@@ -1,0 +1,18 @@
+import type { DataSource } from 'typeorm';
+
+/** False on a standby, and in a database that somebody made anew. */
+const CAN_WRITE = `
+  SELECT current_setting('transaction_read_only') = 'off' AND to_regclass('notifications') IS NOT NULL AS can_write`;
+
+const LIMIT_MS = 2_000;
+
+/** Whether PostgreSQL answers within two seconds that it takes writes. */
+export async function canWrite(dataSource: DataSource): Promise<boolean> {
+  if (!dataSource.isInitialized) return false;
+  const tooLong = new Promise<false>((resolve) => setTimeout(resolve, LIMIT_MS, false).unref());
+  const answer = dataSource.query<[{ can_write: boolean }]>(CAN_WRITE).then(
+    ([row]) => row.can_write,
+    () => false,
+  );
+  return Promise.race([answer, tooLong]);
+}

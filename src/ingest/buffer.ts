@@ -1,0 +1,231 @@
+import { Injectable, Logger } from '@nestjs/common';
+import type { Verdict } from '../database/entities.js';
+import { describeError } from '../database/errors.js';
+import { Problem } from '../http/problem.js';
+import type { Notification, Receipt } from './notification.js';
+import { Quarantine } from './quarantine.js';
+import { Refusal, refusalByDatabase } from './refusal.js';
+import { Spool } from './spool.js';
+import { type Report, Writer } from './writer.js';
+
+/** Larger batches gain nothing, and make each of their notifications wait for more others. */
+const MAX_BATCH = 200;
+const MAX_BATCH_BYTES = 4 * 1024 * 1024;
+
+/** A second commit keeps PostgreSQL busy while the answers of the first are sent, once it is worth its own. */
+const MAX_COMMITS = 2;
+const SECOND_COMMIT_FROM = 24;
+
+/** A commit that takes longer is given to the spool: AI Rudder waits for us, and others queue behind. */
+const COMMIT_LIMIT_MS = 700;
+
+/** Where another transaction holds a case, its notifications try again after about so long, until `COMMIT_LIMIT_MS`. */
+const HELD_PAUSE_MS = 10;
+
+/** How a notification was taken in: its verdict, once it is in PostgreSQL; `spooled` while it is on local disk. */
+export type Acceptance = Verdict | 'known' | 'spooled';
+
+interface Entry {
+  readonly notification: Notification;
+  readonly addedAt: number;
+  readonly accept: (acceptance: Acceptance) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Where notifications wait for their commit: the one stateful class on the way in.
+ *
+ * **Group commit.** What arrives while a commit is under way travels together in the next one. A lone notification finds
+ * none under way and waits for nothing; under load a batch costs PostgreSQL little more than one would. The trade is
+ * that a notification may wait for one commit that it is not part of.
+ *
+ * **Two states.** *Direct*: batches go to PostgreSQL. *Spooling*: since a batch failed because PostgreSQL was away, or took
+ * longer than `COMMIT_LIMIT_MS`, batches go to the spool, until the `Drainer` has found that PostgreSQL takes them again.
+ *
+ * **What a caller may rely on.** `add` returns once the notification is durable: committed in PostgreSQL, or fsynced in
+ * the spool. It throws a Refusal if PostgreSQL will never take it, and a Problem `service_unavailable` if neither took
+ * it; then nothing was promised. A commit that was given up may still happen, and the spool holds the same notification
+ * then: the writer makes one row of the two. Every notification is settled, also at the end (`close`).
+ */
+@Injectable()
+export class NotificationBuffer {
+  readonly #logger = new Logger('Buffer');
+  readonly #waiting: Entry[] = [];
+  readonly #idle = new Set<() => void>();
+  #commitsUnderWay = 0;
+  #pausing = 0;
+  #isFlushScheduled = false;
+  #isClosed = false;
+  #spoolingSince: Date | undefined;
+
+  constructor(
+    private readonly writer: Writer,
+    private readonly quarantine: Quarantine,
+    private readonly spool: Spool,
+  ) {}
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  get isSpooling(): boolean {
+    return this.#spoolingSince !== undefined;
+  }
+
+  /** @throws Refusal; Problem `service_unavailable` */
+  async add(notification: Notification): Promise<Acceptance> {
+    if (this.#isClosed) throw new Problem('service_unavailable', 'The service is being stopped.');
+    return new Promise((accept, reject) => {
+      this.#waiting.push({ notification, addedAt: performance.now(), accept, reject });
+      this.scheduleFlush();
+    });
+  }
+
+  /**
+   * Keeps a refused body: in quarantine, or in the spool on its way there.
+   *
+   * @returns the id under which it is kept
+   * @throws SpoolError if neither takes it: then the sender must not be told that it was refused
+   */
+  async keepRefused(receipt: Receipt, refusal: Refusal): Promise<string> {
+    if (!this.isSpooling) {
+      try {
+        return await withinLimit(this.quarantine.keep(receipt, refusal, refusal.body));
+      } catch (error) {
+        this.beginSpooling(error);
+      }
+    }
+    const { body, reason, message, errors } = refusal;
+    await this.spool.append([{ receipt, body, refusal: { reason, message, errors } }]);
+    return receipt.id;
+  }
+
+  /** The drainer has found that PostgreSQL takes notifications again. */
+  resume(): void {
+    if (!this.#spoolingSince) return;
+    const seconds = (Date.now() - this.#spoolingSince.getTime()) / 1000;
+    this.#spoolingSince = undefined;
+    this.#logger.log('PostgreSQL takes notifications again', { seconds, spooled: this.spool.report.notifications });
+  }
+
+  /** Takes no more, and returns once everything taken is settled. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    if (this.isIdle) return;
+    await new Promise<void>((resolve) => this.#idle.add(resolve));
+  }
+
+  private get isIdle(): boolean {
+    return this.#waiting.length === 0 && this.#commitsUnderWay === 0 && this.#pausing === 0;
+  }
+
+  /** All that came in with the same turn of the event loop travel together. */
+  private scheduleFlush(): void {
+    if (this.#isFlushScheduled) return;
+    this.#isFlushScheduled = true;
+    setImmediate(() => {
+      this.#isFlushScheduled = false;
+      this.flush();
+    });
+  }
+
+  private flush(): void {
+    while (this.mayCommit()) {
+      this.#commitsUnderWay += 1;
+      void this.commit(this.takeBatch()).finally(() => {
+        this.#commitsUnderWay -= 1;
+        this.flush();
+      });
+    }
+    if (this.isIdle) for (const resolve of this.#idle) resolve();
+  }
+
+  private mayCommit(): boolean {
+    if (this.#waiting.length === 0) return false;
+    const isWorthASecond = this.#waiting.length >= SECOND_COMMIT_FROM && this.#commitsUnderWay < MAX_COMMITS;
+    return this.#commitsUnderWay === 0 || isWorthASecond;
+  }
+
+  private takeBatch(): Entry[] {
+    let bytes = 0;
+    const end = this.#waiting.findIndex(({ notification }, index) => {
+      bytes += notification.body.length;
+      return index === MAX_BATCH || (index > 0 && bytes > MAX_BATCH_BYTES);
+    });
+    return this.#waiting.splice(0, end === -1 ? this.#waiting.length : end);
+  }
+
+  private async commit(entries: readonly Entry[]): Promise<void> {
+    const unsettled = new Map(entries.map((entry) => [entry.notification, entry]));
+    try {
+      if (!this.isSpooling) await withinLimit(this.writer.write([...unsettled.keys()], this.settle(unsettled)));
+    } catch (error) {
+      this.beginSpooling(error);
+    }
+    const rest = [...unsettled.values()];
+    unsettled.clear(); // a commit that comes late after all finds nobody to tell
+    await this.toSpool(rest);
+  }
+
+  private settle(unsettled: Map<Notification, Entry>): Report {
+    const take = (notification: Notification): Entry | undefined => {
+      const entry = unsettled.get(notification);
+      unsettled.delete(notification);
+      return entry;
+    };
+    return {
+      committed: (outcomes) => {
+        for (const [notification, outcome] of outcomes) take(notification)?.accept(outcome);
+      },
+      held: (notification) => {
+        const entry = take(notification);
+        if (entry) this.tryAgain(entry);
+      },
+      refused: (notification, error) => take(notification)?.reject(refusalByDatabase(notification.body, error)),
+    };
+  }
+
+  /** Whoever holds the case has some time to let go; a notification that waits for it keeps no other from its commit. */
+  private tryAgain(entry: Entry): void {
+    if (performance.now() - entry.addedAt > COMMIT_LIMIT_MS) return void this.toSpool([entry]);
+    this.#pausing += 1;
+    setTimeout(
+      () => {
+        this.#pausing -= 1;
+        this.#waiting.push(entry);
+        this.flush();
+      },
+      HELD_PAUSE_MS * (0.5 + Math.random()),
+    );
+  }
+
+  private async toSpool(entries: readonly Entry[]): Promise<void> {
+    if (entries.length === 0) return;
+    try {
+      await this.spool.append(entries.map(({ notification }) => ({ receipt: notification, body: notification.body })));
+      for (const { accept } of entries) accept('spooled');
+    } catch (error) {
+      for (const { reject } of entries) reject(error);
+    }
+  }
+
+  private beginSpooling(error: unknown): void {
+    if (this.#spoolingSince) return;
+    this.#spoolingSince = new Date();
+    this.#logger.error('PostgreSQL does not take notifications: they go to the spool', { error: describeError(error) });
+  }
+}
+
+class TooSlowError extends Error {}
+
+async function withinLimit<T>(work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new TooSlowError(`no answer within ${COMMIT_LIMIT_MS} ms`)), COMMIT_LIMIT_MS);
+  });
+  try {
+    return await Promise.race([work, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,109 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { WebhookTokens } from '../access/webhook-tokens.js';
+import { CONFIG, type Config } from '../config.js';
+import { describeError } from '../database/errors.js';
+import { Problem } from '../http/problem.js';
+import { requestIdOf } from '../http/request.js';
+import { sendProblem } from '../http/send-problem.js';
+import { DoorState } from '../operations/door-state.js';
+import { Metrics } from '../operations/metrics.js';
+import { isJsonByContentType, readBody } from './body.js';
+import { type Acceptance, NotificationBuffer } from './buffer.js';
+import { judge, type Kind, KINDS, type Receipt } from './notification.js';
+import { Refusal } from './refusal.js';
+import { type Place, Room } from './room.js';
+import { Spool, SpoolError } from './spool.js';
+
+export const DOOR_PATH = '/webhooks/airudder';
+
+const ACCEPTED = '{}';
+const NOT_KEPT = 'The notification could not be kept just now. Please send it again.';
+const FULL = 'Too many notifications wait to be written just now. Please send it again.';
+
+/** Where AI Rudder posts. A `200` means: durable. Every other answer means: not acknowledged. */
+@Injectable()
+export class Door {
+  readonly #logger = new Logger('Door');
+
+  constructor(
+    @Inject(CONFIG) private readonly config: Config,
+    private readonly tokens: WebhookTokens,
+    private readonly room: Room,
+    private readonly buffer: NotificationBuffer,
+    private readonly metrics: Metrics,
+    spool: Spool,
+    state: DoorState,
+  ) {
+    state.read = () => ({
+      isAccepting: !room.isFull && !buffer.isClosed && (!buffer.isSpooling || spool.report.condition === 'ok'),
+      isSpooling: buffer.isSpooling,
+      waiting: room.taken,
+      spool: spool.report,
+    });
+  }
+
+  /** Reads, judges and keeps one notification, and answers the request. Never throws. */
+  async receive(request: IncomingMessage, response: ServerResponse, token: string, kind: string): Promise<void> {
+    const id = requestIdOf(response);
+    try {
+      this.answer(response, id, await this.accept(id, token, kind, request));
+    } catch (error) {
+      this.refuse(response, error);
+    }
+  }
+
+  private async accept(id: string, token: string, kind: string, request: IncomingMessage): Promise<Acceptance> {
+    if (!this.tokens.include(token) || !isKind(kind)) throw new Problem('not_found', 'There is nothing here.');
+    this.metrics.countReceived();
+    const place = this.room.enter();
+    if (!place) throw new Problem('service_unavailable', FULL);
+    try {
+      return await this.keep(id, kind, request, place);
+    } finally {
+      place.leave();
+    }
+  }
+
+  private async keep(id: string, kind: Kind, request: IncomingMessage, place: Place): Promise<Acceptance> {
+    // Received is what is here whole: counted from its head, a slow one would be older than what overtook it.
+    const receive = (): Receipt => ({ id, kind, receivedAt: new Date() });
+    try {
+      const body = await readBody(request, this.config.bodyLimitBytes, place);
+      if (!isJsonByContentType(request)) {
+        throw new Refusal('unsupported_media_type', 'Content-Type must be application/json.', body);
+      }
+      return await this.buffer.add(judge(receive(), body));
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      const quarantine_id = await this.buffer.keepRefused(receive(), error);
+      this.#logger.warn('notification refused', { request_id: id, quarantine_id, kind, reason: error.reason });
+      throw new Problem(error.reason, error.message, error.errors);
+    }
+  }
+
+  private answer(response: ServerResponse, id: string, acceptance: Acceptance): void {
+    this.metrics.countAccepted(acceptance);
+    response.writeHead(200, {
+      'X-Request-Id': id,
+      'Content-Type': 'application/json; charset=utf-8',
+      'Content-Length': ACCEPTED.length,
+    });
+    response.end(ACCEPTED);
+  }
+
+  /** Whatever is no Problem is our own trouble, and the notification is not kept: the sender must try again. */
+  private refuse(response: ServerResponse, error: unknown): void {
+    const problem = error instanceof Problem ? error : new Problem('service_unavailable', NOT_KEPT);
+    // That the spool takes nothing was logged when it began.
+    if (!(error instanceof Problem) && !(error instanceof SpoolError)) {
+      this.#logger.error('notification not kept', { request_id: requestIdOf(response), error: describeError(error) });
+    }
+    this.metrics.countRefused(problem.code);
+    sendProblem(response, problem);
+  }
+}
+
+function isKind(kind: string): kind is Kind {
+  return KINDS.some((known) => known === kind);
+}

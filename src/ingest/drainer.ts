@@ -1,0 +1,134 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Injectable, Logger } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { canWrite } from '../database/can-write.js';
+import { describeError, isDatabaseUnavailable } from '../database/errors.js';
+import { NotificationBuffer } from './buffer.js';
+import { judge, type Notification, type Receipt } from './notification.js';
+import { Quarantine } from './quarantine.js';
+import { Refusal, refusalByDatabase } from './refusal.js';
+import { Spool, SpoolError, type Spooled } from './spool.js';
+import { type Report, Writer } from './writer.js';
+
+const MAX_BATCH = 500;
+const MAX_BATCH_BYTES = 4 * 1024 * 1024;
+const LOOK_INTERVAL_MS = 100;
+const MAX_PAUSE_MS = 1_000;
+
+/**
+ * Brings the spool to PostgreSQL, oldest first, while new notifications take the direct way. Nobody waits for it, so it waits
+ * for PostgreSQL as long as the connection allows: one that is slow must not keep the spool from shrinking. What is drained stays in the
+ * spool until it is committed: a process killed between the two drains it again, which changes nothing.
+ *
+ * A batch that fails, although PostgreSQL is there, is tried again by halves; what fails alone is passed over, stays in
+ * the spool and is tried again after the others. So nothing in the spool can hold up the rest of it.
+ */
+@Injectable()
+export class Drainer {
+  readonly #logger = new Logger('Drainer');
+  readonly #stopping = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+  #batchSize = MAX_BATCH;
+  #passedOver: Buffer | undefined;
+
+  constructor(
+    private readonly spool: Spool,
+    private readonly writer: Writer,
+    private readonly quarantine: Quarantine,
+    private readonly buffer: NotificationBuffer,
+    private readonly dataSource: DataSource,
+  ) {}
+
+  start(): void {
+    this.#running = this.run();
+  }
+
+  /** Returns when the batch under way is done; what is left stays in the spool for the next start. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+  }
+
+  private async run(): Promise<void> {
+    let pauseMs = LOOK_INTERVAL_MS;
+    while (!this.#stopping.signal.aborted) {
+      const isMoving = await this.step();
+      if (isMoving) pauseMs = LOOK_INTERVAL_MS;
+      else {
+        await sleep(pauseMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
+        pauseMs = this.buffer.isSpooling ? Math.min(pauseMs * 2, MAX_PAUSE_MS) : LOOK_INTERVAL_MS;
+      }
+    }
+  }
+
+  /** @returns whether it is worth going on at once */
+  private async step(): Promise<boolean> {
+    let found: Spooled[] = [];
+    try {
+      found = this.spool.oldest({ count: this.#batchSize, bytes: MAX_BATCH_BYTES }, this.#passedOver);
+      if (found.length === 0) return await this.lookAgain();
+      await this.drain(found);
+      this.buffer.resume();
+      this.#batchSize = Math.min(this.#batchSize * 2, MAX_BATCH);
+      return true;
+    } catch (error) {
+      if (isDatabaseUnavailable(error) || error instanceof SpoolError) return false;
+      return this.narrowDown(found, error);
+    }
+  }
+
+  private async lookAgain(): Promise<boolean> {
+    this.#passedOver = undefined;
+    // With nothing in the spool only a try can tell: at worst the next notifications come back into it.
+    if (this.buffer.isSpooling && (await canWrite(this.dataSource))) this.buffer.resume();
+    return false;
+  }
+
+  private narrowDown(found: readonly Spooled[], error: unknown): boolean {
+    this.#batchSize = Math.max(1, Math.floor(found.length / 2));
+    if (found.length === 1) {
+      this.#passedOver = found[0]?.key;
+      this.#logger.error('a notification stays in the spool for now', { error: describeError(error) });
+    }
+    return found.length === 1;
+  }
+
+  private async drain(found: readonly Spooled[]): Promise<void> {
+    const keys = new Map<Notification, Buffer>();
+    const refusals: { key: Buffer; receipt: Receipt; refusal: Refusal }[] = [];
+    const done: Buffer[] = [];
+    for (const { key, record } of found) {
+      const judged = judgeAgain(record);
+      if (judged instanceof Refusal) refusals.push({ key, receipt: record.receipt, refusal: judged });
+      else keys.set(judged, key);
+    }
+    const keyOf = (notification: Notification): Buffer => keys.get(notification) as Buffer;
+    const report: Report = {
+      held: (notification) => (this.#passedOver = keyOf(notification)),
+      committed: (outcomes) => done.push(...[...outcomes.keys()].map(keyOf)),
+      refused: (receipt, error) => {
+        refusals.push({ key: keyOf(receipt), receipt, refusal: refusalByDatabase(receipt.body, error) });
+      },
+    };
+    try {
+      await this.writer.write([...keys.keys()], report);
+    } finally {
+      await this.spool.remove(done);
+      for (const { key, receipt, refusal } of refusals) {
+        await this.quarantine.keep(receipt, refusal, refusal.body);
+        await this.spool.remove([key]);
+      }
+    }
+  }
+}
+
+/** The bytes alone count: a newer version of this service may judge them differently than the one that spooled them. */
+function judgeAgain({ receipt, body, refusal }: Spooled['record']): Notification | Refusal {
+  if (refusal) return new Refusal(refusal.reason, refusal.message, body, refusal.errors);
+  try {
+    return judge(receipt, body);
+  } catch (error) {
+    if (error instanceof Refusal) return error;
+    throw error;
+  }
+}

@@ -1,0 +1,36 @@
+import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
+import { NotificationBuffer } from './buffer.js';
+import { Drainer } from './drainer.js';
+import { Room } from './room.js';
+import { Spool } from './spool.js';
+
+/** Beginning and end of the way in. */
+@Injectable()
+export class Intake implements OnModuleDestroy {
+  readonly #logger = new Logger('Intake');
+  #isOpen = false;
+
+  constructor(
+    private readonly room: Room,
+    private readonly buffer: NotificationBuffer,
+    private readonly drainer: Drainer,
+    private readonly spool: Spool,
+  ) {}
+
+  /** From here on notifications can be accepted, whether PostgreSQL is there or not. */
+  async open(): Promise<void> {
+    await this.spool.open();
+    this.drainer.start();
+    this.#isOpen = true;
+  }
+
+  /** Everything that is here whole is committed or spooled. Nest closes the database only after this. */
+  async onModuleDestroy(): Promise<void> {
+    if (!this.#isOpen) return;
+    await this.buffer.close();
+    await this.drainer.stop();
+    await this.spool.close();
+    const { notifications } = this.room.taken;
+    if (notifications > 0) this.#logger.error('notifications not saved and not acknowledged', { notifications });
+  }
+}

@@ -1,0 +1,46 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { rename } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { open, type RootDatabase } from 'lmdb';
+
+export type SpoolFile = RootDatabase<Buffer, Buffer>;
+
+/** Exit code of `spool-check`: it could read the file, and found it wrong. */
+export const DAMAGED_EXIT_CODE = 65;
+
+/** Opens the LMDB environment of a spool, and makes it if there is none. */
+export function openSpoolFile(directory: string, { readOnly = false } = {}): SpoolFile {
+  return open<Buffer, Buffer>({
+    path: directory,
+    encoding: 'binary',
+    keyEncoding: 'binary',
+    cache: false,
+    readOnly,
+    // A write is told to be done only once it is on the disk: by default it would be told before.
+    overlappingSync: false,
+  });
+}
+
+/**
+ * Makes sure that the spool in a folder, if there is one, can be read. LMDB maps its file into memory and trusts it: a damaged
+ * one ends the process by a signal as likely as with an error. So another process reads it first, from end to end.
+ *
+ * @returns where a damaged spool was moved to; undefined if there was none
+ */
+export async function setAsideIfDamaged(directory: string): Promise<string | undefined> {
+  if (!existsSync(path.join(directory, 'data.mdb')) || !(await isDamaged(directory))) return undefined;
+  const aside = `${directory}-damaged-${new Date().toISOString().replaceAll(':', '')}`;
+  await rename(directory, aside);
+  return aside;
+}
+
+async function isDamaged(directory: string): Promise<boolean> {
+  const check = fileURLToPath(new URL('spool-check.js', import.meta.url));
+  return new Promise((resolve) => {
+    execFile(process.execPath, [check, directory], (error) => {
+      resolve(error !== null && (Boolean(error.signal) || error.code === DAMAGED_EXIT_CODE));
+    });
+  });
+}

@@ -1,0 +1,139 @@
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { CONFIG, type Config } from '../config.js';
+import { describeError } from '../database/errors.js';
+import type { SpoolCondition } from '../operations/door-state.js';
+import { openSpoolFile, setAsideIfDamaged, type SpoolFile } from './spool-file.js';
+import { decodeRecord, encodeKey, encodeValue, type SpoolRecord } from './spool-record.js';
+
+/** The spool takes nothing just now. */
+export class SpoolError extends Error {
+  constructor(readonly condition: Exclude<SpoolCondition, 'ok'>) {
+    super(`the spool is ${condition}`);
+  }
+}
+
+export interface Spooled {
+  readonly key: Buffer;
+  readonly record: SpoolRecord;
+}
+
+/**
+ * Deliveries on local disk that PostgreSQL could not take yet, in order of receipt: an LMDB environment in `DATA_DIR/spool`,
+ * of at most `SPOOL_MAX_BYTES`. What `append` has accepted survives the process and the machine.
+ *
+ * Any number of processes may share it: each drains what it finds, and what two of them drain is written once.
+ */
+@Injectable()
+export class Spool {
+  readonly #logger = new Logger('Spool');
+  readonly #directory: string;
+  readonly #maxBytes: number;
+  #file: SpoolFile | undefined;
+  #condition: SpoolCondition = 'unwritable';
+
+  constructor(@Inject(CONFIG) config: Config) {
+    this.#directory = path.join(config.dataDir, 'spool');
+    this.#maxBytes = config.spoolMaxBytes;
+  }
+
+  /** Opens the spool. Whatever is wrong with it is logged and no reason not to start: PostgreSQL may be all that is needed. */
+  async open(): Promise<void> {
+    try {
+      const aside = await setAsideIfDamaged(this.#directory);
+      if (aside)
+        this.#logger.error('the spool was damaged and is set aside: what it holds is not in PostgreSQL', { aside });
+      await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+      this.#file = openSpoolFile(this.#directory);
+      this.#condition = 'ok';
+    } catch (error) {
+      this.#logger.error('the spool cannot be used', { directory: this.#directory, error: describeError(error) });
+    }
+  }
+
+  get report(): { condition: SpoolCondition; notifications: number; bytes: number; maxBytes: number } {
+    const { entryCount, bytes } = this.usage();
+    return { condition: this.#condition, notifications: entryCount, bytes, maxBytes: this.#maxBytes };
+  }
+
+  /**
+   * Keeps deliveries, all of them or none. Returns when they are on the disk; one that is kept already is not kept twice.
+   *
+   * @throws SpoolError if there is no room for them, or the disk does not take them
+   */
+  async append(records: readonly SpoolRecord[]): Promise<void> {
+    if (!this.#file) throw new SpoolError('unwritable');
+    const entries = records.map((record) => [encodeKey(record.receipt), encodeValue(record)] as const);
+    const added = entries.reduce((sum, [key, value]) => sum + key.length + value.length, 0);
+    if (this.usage().bytes + added > this.#maxBytes) this.fail('full');
+    await this.commit((file) => entries.map(async ([key, value]) => file.put(key, value)));
+  }
+
+  /** The oldest ones behind a key, or of all, up to a number and about so many bytes; at least one if there is one. */
+  oldest(limits: { count: number; bytes: number }, behind?: Buffer): Spooled[] {
+    const found: Spooled[] = [];
+    let bytes = 0;
+    const range = this.#file?.getRange({ limit: limits.count + 1, ...(behind && { start: behind }) }) ?? [];
+    for (const { key, value } of range) {
+      if (behind?.equals(key)) continue;
+      bytes += value.length;
+      if (found.length === limits.count || (found.length > 0 && bytes > limits.bytes)) break;
+      const record = this.decode(key, value);
+      if (record) found.push({ key: Buffer.from(key), record });
+    }
+    return found;
+  }
+
+  /** A record that was damaged since the start stays where it is: the next start sets the spool aside. */
+  private decode(key: Buffer, value: Buffer): SpoolRecord | undefined {
+    try {
+      return decodeRecord(key, value);
+    } catch {
+      this.#logger.error('a record of the spool is damaged');
+      return undefined;
+    }
+  }
+
+  /** @throws SpoolError if the disk does not take it: they will be drained again, which is harmless */
+  async remove(keys: readonly Buffer[]): Promise<void> {
+    if (keys.length === 0) return;
+    await this.commit((file) => keys.map(async (key) => file.remove(key)));
+  }
+
+  async close(): Promise<void> {
+    await this.#file?.close();
+    this.#file = undefined;
+  }
+
+  private async commit(change: (file: SpoolFile) => Promise<unknown>[]): Promise<void> {
+    const file = this.#file;
+    if (!file) throw new SpoolError('unwritable');
+    let changes: Promise<unknown>[] = [];
+    try {
+      const committed = file.batch(() => (changes = change(file)));
+      await Promise.all([committed, ...changes]);
+      this.#condition = 'ok';
+    } catch (error) {
+      this.fail('unwritable', error);
+    }
+  }
+
+  private fail(condition: SpoolError['condition'], error?: unknown): never {
+    if (this.#condition !== condition) {
+      this.#logger.error(`the spool is ${condition}`, error === undefined ? {} : { error: describeError(error) });
+    }
+    this.#condition = condition;
+    throw new SpoolError(condition);
+  }
+
+  /** Bytes of the pages in use: free ones are filled again before the file grows. */
+  private usage(): { entryCount: number; bytes: number } {
+    if (!this.#file) return { entryCount: 0, bytes: 0 };
+    const { entryCount, pageSize, ...pages } = this.#file.getStats() as Stats;
+    const { treeBranchPageCount, treeLeafPageCount, overflowPages } = pages;
+    return { entryCount, bytes: pageSize * (treeBranchPageCount + treeLeafPageCount + overflowPages) };
+  }
+}
+
+type Stats = Record<'entryCount' | 'pageSize' | 'treeBranchPageCount' | 'treeLeafPageCount' | 'overflowPages', number>;
