@@ -5,6 +5,8 @@ import { dataSourceOptions } from '../src/database/data-source.js';
 import { migrate } from '../src/database/migrate.js';
 import { createDatabase, type TestDatabase } from './support/database.js';
 
+const MIGRATIONS = 2;
+
 describe('on an empty database', () => {
   let database: TestDatabase;
   beforeEach(async () => {
@@ -14,7 +16,7 @@ describe('on an empty database', () => {
 
   test('many that migrate at once all come up, and each migration runs once', async () => {
     const ran = await Promise.all(Array.from({ length: 5 }, async () => migrate(database.url)));
-    expect(ran.map((migrations) => migrations.length).toSorted()).toEqual([0, 0, 0, 0, 1]);
+    expect(ran.map((migrations) => migrations.length).toSorted()).toEqual([0, 0, 0, 0, MIGRATIONS]);
     expect(await migrate(database.url)).toEqual([]);
   });
 
@@ -71,7 +73,7 @@ describe('on an empty database', () => {
     expect(held).toHaveLength(1);
     await blocker.query(`ROLLBACK`);
     await blocker.end();
-    expect(await migrating).toHaveLength(1);
+    expect(await migrating).toHaveLength(MIGRATIONS);
   });
 
   test('a database in another encoding is refused, for it could not hold every text', async () => {
@@ -116,8 +118,8 @@ describe('on the migrated database', () => {
     ],
     [`ALTER INDEX ix_cases_callee RENAME TO other`, `ALTER INDEX other RENAME TO ix_cases_callee`],
     [
-      `ALTER TABLE notifications RENAME CONSTRAINT fk_notifications_case TO other`,
-      `ALTER TABLE notifications RENAME CONSTRAINT other TO fk_notifications_case`,
+      `ALTER TABLE notifications RENAME CONSTRAINT ck_notifications_verdict TO other`,
+      `ALTER TABLE notifications RENAME CONSTRAINT other TO ck_notifications_verdict`,
     ],
   ])('a disagreement is noticed: %s', async (change, undo) => {
     await database.query(change);
