@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 
 /** `read` asks; `reveal` also sees whole phone numbers and raw bodies; `operate` also works the quarantine. */
 export const SCOPES = ['read', 'reveal', 'operate'] as const;
@@ -12,7 +12,7 @@ export interface ApiKey {
 }
 
 export function digestSecret(secret: string): Buffer {
-  return createHash('sha256').update(secret).digest();
+  return hash('sha256', secret, 'buffer');
 }
 
 export function makeApiKey(name: string, scopes: readonly Scope[], secret: string): ApiKey {

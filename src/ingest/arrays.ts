@@ -6,13 +6,16 @@
 
 const HEADER_BYTES = 20;
 const EMPTY_HEADER_BYTES = 12;
+const LENGTH_BYTES = 4;
 const NULL_LENGTH = -1;
 const MS_UNTIL_2000 = Date.UTC(2000, 0);
+const TWO_TO_32 = 2 ** 32;
 
 /** How the values of a type are laid out. The object ids are PostgreSQL's own and never change. */
 interface Layout<T> {
   readonly oid: number;
   sizeOf(value: T): number;
+  /** Writes the value, which has room at `offset`. */
   write(value: T, target: Buffer, offset: number): void;
 }
 
@@ -36,39 +39,58 @@ const integer: Layout<number> = {
   sizeOf: () => 4,
   write: (value, target, offset) => void target.writeInt32BE(value, offset),
 };
-/** Microseconds since 2000. */
+/** Microseconds since 2000, in 64 bits; exact, because a time here has milliseconds. */
 const timestamptz: Layout<Date> = {
   oid: 1184,
   sizeOf: () => 8,
-  write: (value, target, offset) =>
-    void target.writeBigInt64BE(BigInt(value.getTime() - MS_UNTIL_2000) * 1000n, offset),
+  write: (value, target, offset) => {
+    const microseconds = (value.getTime() - MS_UNTIL_2000) * 1000;
+    target.writeInt32BE(Math.floor(microseconds / TWO_TO_32), offset);
+    target.writeUInt32BE(microseconds - Math.floor(microseconds / TWO_TO_32) * TWO_TO_32, offset + 4);
+  },
 };
 const LAYOUTS = { text, bytea, uuid, integer, timestamptz };
 
 export type ColumnType = keyof typeof LAYOUTS;
 
-/** Encodes values of one type; null and undefined are NULL. */
-export function encodeArray(type: ColumnType, values: readonly unknown[]): Buffer {
+/** Encodes one property of each row as an array; null and undefined are NULL. */
+export function encodeColumn<T extends object>(type: ColumnType, rows: readonly T[], name: keyof T): Buffer {
   const layout = LAYOUTS[type] as Layout<unknown>;
-  const sizes = values.map((value) => (isNull(value) ? NULL_LENGTH : layout.sizeOf(value)));
-  const total = sizes.reduce((sum, size) => sum + 4 + Math.max(size, 0), HEADER_BYTES);
-  const target = Buffer.allocUnsafe(values.length === 0 ? EMPTY_HEADER_BYTES : total);
-  target.writeInt32BE(values.length === 0 ? 0 : 1, 0); // dimensions
-  target.writeInt32BE(sizes.includes(NULL_LENGTH) ? 1 : 0, 4);
+  let hasNull = 0;
+  let bytes = HEADER_BYTES;
+  for (const row of rows) {
+    const value = row[name];
+    bytes += LENGTH_BYTES;
+    if (isNull(value)) hasNull = 1;
+    else bytes += layout.sizeOf(value);
+  }
+  const target = Buffer.allocUnsafe(rows.length === 0 ? EMPTY_HEADER_BYTES : bytes);
+  target.writeInt32BE(rows.length === 0 ? 0 : 1, 0); // dimensions
+  target.writeInt32BE(hasNull, 4);
   target.writeInt32BE(layout.oid, 8);
-  if (values.length === 0) return target;
-  target.writeInt32BE(values.length, 12);
+  if (rows.length === 0) return target;
+  target.writeInt32BE(rows.length, 12);
   target.writeInt32BE(1, 16); // index of the first element
+  writeElements(target, layout, rows, name);
+  return target;
+}
+
+function writeElements<T extends object>(
+  target: Buffer,
+  layout: Layout<unknown>,
+  rows: readonly T[],
+  name: keyof T,
+): void {
   let offset = HEADER_BYTES;
-  for (const [index, value] of values.entries()) {
-    const size = sizes[index] as number;
+  for (const row of rows) {
+    const value = row[name];
+    const size = isNull(value) ? NULL_LENGTH : layout.sizeOf(value);
     target.writeInt32BE(size, offset);
-    offset += 4;
+    offset += LENGTH_BYTES;
     if (size === NULL_LENGTH) continue;
     layout.write(value, target, offset);
     offset += size;
   }
-  return target;
 }
 
 function isNull(value: unknown): boolean {

@@ -12,10 +12,6 @@ import { type Report, Writer } from './writer.js';
 const MAX_BATCH = 200;
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 
-/** A second commit keeps PostgreSQL busy while the answers of the first are sent, once it is worth its own. */
-const MAX_COMMITS = 2;
-const SECOND_COMMIT_FROM = 24;
-
 /** A commit that takes longer is given to the spool: AI Rudder waits for us, and others queue behind. */
 const COMMIT_LIMIT_MS = 700;
 
@@ -52,7 +48,7 @@ export class NotificationBuffer {
   readonly #logger = new Logger('Buffer');
   readonly #waiting: Entry[] = [];
   readonly #idle = new Set<() => void>();
-  #commitsUnderWay = 0;
+  #isCommitting = false;
   #pausing = 0;
   #isFlushScheduled = false;
   #isClosed = false;
@@ -116,7 +112,7 @@ export class NotificationBuffer {
   }
 
   private get isIdle(): boolean {
-    return this.#waiting.length === 0 && this.#commitsUnderWay === 0 && this.#pausing === 0;
+    return this.#waiting.length === 0 && !this.#isCommitting && this.#pausing === 0;
   }
 
   /** All that came in with the same turn of the event loop travel together. */
@@ -130,20 +126,14 @@ export class NotificationBuffer {
   }
 
   private flush(): void {
-    while (this.mayCommit()) {
-      this.#commitsUnderWay += 1;
+    if (this.#isCommitting) return;
+    if (this.#waiting.length > 0) {
+      this.#isCommitting = true;
       void this.commit(this.takeBatch()).finally(() => {
-        this.#commitsUnderWay -= 1;
+        this.#isCommitting = false;
         this.flush();
       });
-    }
-    if (this.isIdle) for (const resolve of this.#idle) resolve();
-  }
-
-  private mayCommit(): boolean {
-    if (this.#waiting.length === 0) return false;
-    const isWorthASecond = this.#waiting.length >= SECOND_COMMIT_FROM && this.#commitsUnderWay < MAX_COMMITS;
-    return this.#commitsUnderWay === 0 || isWorthASecond;
+    } else if (this.isIdle) for (const resolve of this.#idle) resolve();
   }
 
   private takeBatch(): Entry[] {

@@ -89,7 +89,7 @@ export class Door {
       'Content-Type': 'application/json; charset=utf-8',
       'Content-Length': ACCEPTED.length,
     });
-    response.end(ACCEPTED);
+    response.end(ACCEPTED, 'latin1');
   }
 
   /** Whatever is no Problem is our own trouble, and the notification is not kept: the sender must try again. */

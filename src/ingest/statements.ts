@@ -47,6 +47,7 @@ export const MOVE_CONTENTS: Statement = {
 export type Columns = Readonly<Record<string, ColumnType>>;
 
 export const IDENTITY = { workflow_id: 'text', case_id: 'text', callee_number: 'text' } as const;
+export const REF = { id: 'uuid' } as const;
 export const MOVED = { id: 'uuid', completed_at: 'timestamptz' } as const;
 
 const NAMED = { named_at: 'timestamptz', named_by: 'uuid' } as const;

@@ -10,7 +10,7 @@ import type {
   WorkflowEntity,
 } from '../database/entities.js';
 import { isRefused, isRetryable } from '../database/errors.js';
-import { encodeArray } from './arrays.js';
+import { encodeColumn } from './arrays.js';
 import { Connection } from './connection.js';
 import { type Batch, comesOutOfOrder, type Delivered, fold, identityOf } from './fold.js';
 import type { Notification } from './notification.js';
@@ -27,6 +27,7 @@ import {
   NODE_TASK,
   NOTIFICATION,
   READ_HISTORIES,
+  REF,
   WORKFLOW,
   WRITE_BATCH,
 } from './statements.js';
@@ -135,15 +136,15 @@ async function readHistories(
   stored: readonly CaseEntity[],
 ): Promise<Map<string, Delivered[]>> {
   const byIdentity = new Map(stored.map((state) => [identityOf(state), state]));
-  const refs = new Set<string>();
+  const asked = new Set<CaseEntity>();
   for (const notification of notifications) {
     const state = byIdentity.get(identityOf(notification.completion));
-    if (state && comesOutOfOrder(notification, state)) refs.add(state.id);
+    if (state && comesOutOfOrder(notification, state)) asked.add(state);
   }
-  if (refs.size === 0) return new Map();
+  if (asked.size === 0) return new Map();
   type Row = { case_ref: string; id: string; received_at: Date; content_digest: Buffer };
-  const rows = await connection.query<Row>(READ_HISTORIES, [encodeArray('uuid', [...refs])]);
-  const histories = new Map<string, Delivered[]>([...refs].map((ref) => [ref, []]));
+  const rows = await connection.query<Row>(READ_HISTORIES, encodeColumns([...asked], REF));
+  const histories = new Map<string, Delivered[]>([...asked].map(({ id }) => [id, []]));
   for (const row of rows) {
     histories.get(row.case_ref)?.push({ id: row.id, receivedAt: row.received_at, contentDigest: row.content_digest });
   }
@@ -152,8 +153,8 @@ async function readHistories(
 
 async function makeRoom(connection: Connection, batch: Batch): Promise<void> {
   const known = new Set(batch.knownCases.map(({ id }) => id));
-  const replaced = batch.contents.map(({ state }) => state.id).filter((id) => known.has(id));
-  if (replaced.length > 0) await connection.query(DELETE_CONTENTS, [encodeArray('uuid', replaced)]);
+  const replaced = batch.contents.map(({ state }) => state).filter(({ id }) => known.has(id));
+  if (replaced.length > 0) await connection.query(DELETE_CONTENTS, encodeColumns(replaced, REF));
   if (batch.moved.length > 0) await connection.query(MOVE_CONTENTS, encodeColumns(batch.moved, MOVED));
 }
 
@@ -204,10 +205,5 @@ function toRow({ notification, case_ref, verdict }: Batch['notifications'][numbe
 }
 
 function encodeColumns(rows: readonly object[], columns: Columns): Buffer[] {
-  return Object.entries(columns).map(([name, type]) =>
-    encodeArray(
-      type,
-      rows.map((row) => (row as Record<string, unknown>)[name]),
-    ),
-  );
+  return Object.entries(columns).map(([name, type]) => encodeColumn(type, rows, name as never));
 }
