@@ -53,8 +53,15 @@ const LAYOUTS = { text, bytea, uuid, integer, timestamptz };
 
 export type ColumnType = keyof typeof LAYOUTS;
 
-/** Encodes one property of each row as an array; null and undefined are NULL. */
-export function encodeColumn<T extends object>(type: ColumnType, rows: readonly T[], name: keyof T): Buffer {
+/** Columns of a table, and their types. */
+export type Columns = Readonly<Record<string, ColumnType>>;
+
+/** Encodes rows as one array for each column; null and undefined are NULL. */
+export function encodeColumns(rows: readonly object[], columns: Columns): Buffer[] {
+  return Object.entries(columns).map(([name, type]) => encodeColumn(type, rows, name as never));
+}
+
+function encodeColumn<T extends object>(type: ColumnType, rows: readonly T[], name: keyof T): Buffer {
   const layout = LAYOUTS[type] as Layout<unknown>;
   let hasNull = 0;
   let bytes = HEADER_BYTES;

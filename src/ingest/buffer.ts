@@ -2,6 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import type { Verdict } from '../database/entities.js';
 import { describeError } from '../database/errors.js';
 import { Problem } from '../http/problem.js';
+import { Metrics } from '../operations/metrics.js';
 import type { Notification, Receipt } from './notification.js';
 import { Quarantine } from './quarantine.js';
 import { Refusal, refusalByDatabase } from './refusal.js';
@@ -58,6 +59,7 @@ export class NotificationBuffer {
     private readonly writer: Writer,
     private readonly quarantine: Quarantine,
     private readonly spool: Spool,
+    private readonly metrics: Metrics,
   ) {}
 
   get isClosed(): boolean {
@@ -146,6 +148,7 @@ export class NotificationBuffer {
   }
 
   private async commit(entries: readonly Entry[]): Promise<void> {
+    const beganAt = performance.now();
     const unsettled = new Map(entries.map((entry) => [entry.notification, entry]));
     try {
       if (!this.isSpooling) await withinLimit(this.writer.write([...unsettled.keys()], this.settle(unsettled)));
@@ -155,6 +158,7 @@ export class NotificationBuffer {
     const rest = [...unsettled.values()];
     unsettled.clear(); // a commit that comes late after all finds nobody to tell
     await this.toSpool(rest);
+    this.metrics.observeCommit(entries.length, (performance.now() - beganAt) / 1000);
   }
 
   private settle(unsettled: Map<Notification, Entry>): Report {

@@ -6,6 +6,7 @@ import { DoorController } from './door.controller.js';
 import { Door } from './door.js';
 import { Drainer } from './drainer.js';
 import { Intake } from './intake.js';
+import { Names } from './names.js';
 import { Quarantine } from './quarantine.js';
 import { Room } from './room.js';
 import { Spool } from './spool.js';
@@ -15,6 +16,6 @@ import { Writer } from './writer.js';
 @Module({
   imports: [AccessModule, OperationsModule],
   controllers: [DoorController],
-  providers: [Door, Room, NotificationBuffer, Writer, Quarantine, Spool, Drainer, Intake],
+  providers: [Door, Room, NotificationBuffer, Writer, Names, Quarantine, Spool, Drainer, Intake],
 })
 export class IngestModule {}

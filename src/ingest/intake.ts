@@ -1,6 +1,7 @@
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { NotificationBuffer } from './buffer.js';
 import { Drainer } from './drainer.js';
+import { Names } from './names.js';
 import { Room } from './room.js';
 import { Spool } from './spool.js';
 
@@ -15,6 +16,7 @@ export class Intake implements OnModuleDestroy {
     private readonly buffer: NotificationBuffer,
     private readonly drainer: Drainer,
     private readonly spool: Spool,
+    private readonly names: Names,
   ) {}
 
   /** From here on notifications can be accepted, whether PostgreSQL is there or not. */
@@ -30,6 +32,7 @@ export class Intake implements OnModuleDestroy {
     await this.buffer.close();
     await this.drainer.stop();
     await this.spool.close();
+    await this.names.settled();
     const { notifications } = this.room.taken;
     if (notifications > 0) this.#logger.error('notifications not saved and not acknowledged', { notifications });
   }

@@ -1,4 +1,4 @@
-import type { ColumnType } from './arrays.js';
+import type { Columns } from './arrays.js';
 import type { Statement } from './connection.js';
 
 /** The SQL of the way in. Arrays, one per column, carry any number of rows with one constant text. */
@@ -42,9 +42,6 @@ export const MOVE_CONTENTS: Statement = {
   FROM unnest($1::uuid[], $2::timestamptz[]) AS moved (case_ref, completed_at)
   WHERE stored.case_ref = moved.case_ref`,
 };
-
-/** Columns of a table, and the types of their array parameters. */
-export type Columns = Readonly<Record<string, ColumnType>>;
 
 export const IDENTITY = { workflow_id: 'text', case_id: 'text', callee_number: 'text' } as const;
 export const REF = { id: 'uuid' } as const;
@@ -106,12 +103,13 @@ function list(columns: Columns, prefix = ''): string {
 }
 
 /**
- * Writes a batch, but for the new cases that turn out to be known, with what belongs to them: the ids of those are returned.
- * Another transaction made them first, which is asked for rather than run into: PostgreSQL logs a violated constraint
+ * Writes a batch, but for the new cases that turn out to be known, with what belongs to them: the ids of those are returned
+ * as `lost`. Another transaction made them first, which is asked for rather than run into: PostgreSQL logs a violated constraint
  * with the number in it. Run by itself the statement is a transaction of its own.
  *
  * Workflows and node tasks are named by every notification: where nothing about them changes they are neither written
- * nor locked. Where a name differs, the newer delivery wins.
+ * nor locked. Where a name differs, the newer delivery wins; workflows in which that happened are returned as `renamed`,
+ * with the transaction that did it.
  */
 export const WRITE_BATCH: Statement = {
   name: 'write_batch',
@@ -156,6 +154,7 @@ export const WRITE_BATCH: Statement = {
     ON CONFLICT (workflow_id) DO UPDATE
     SET (workflow_name, named_at, named_by) = (excluded.workflow_name, excluded.named_at, excluded.named_by)
     WHERE (stored.named_at, stored.named_by) < (excluded.named_at, excluded.named_by)
+    RETURNING workflow_id, xmax <> 0 AS is_renamed
   ),
   named_node_tasks AS (
     INSERT INTO node_tasks AS stored (${list(NODE_TASK)})
@@ -170,8 +169,33 @@ export const WRITE_BATCH: Statement = {
     SET (nodetask_name, node_type, named_at, named_by)
       = (excluded.nodetask_name, excluded.node_type, excluded.named_at, excluded.named_by)
     WHERE (stored.named_at, stored.named_by) < (excluded.named_at, excluded.named_by)
+    RETURNING workflow_id, xmax <> 0 AS is_renamed
   )
-  SELECT id FROM lost`,
+  SELECT id AS lost, NULL AS renamed, NULL AS transaction FROM lost
+  UNION ALL
+  SELECT DISTINCT NULL::uuid, workflow_id, pg_current_xact_id()::text
+  FROM (SELECT * FROM named_workflows UNION ALL SELECT * FROM named_node_tasks) named
+  WHERE is_renamed`,
+};
+
+/** Parameter: a transaction. Whether all that began before it have ended. */
+export const HAS_SETTLED: Statement = {
+  name: 'has_settled',
+  text: `SELECT pg_snapshot_xmin(pg_current_snapshot()) > $1::xid8 AS has_settled`,
+};
+
+/**
+ * Parameters: a workflow id, time and id of a delivery, a number. So many that the workflow received next. Reads
+ * ix_notifications_workflow.
+ */
+export const READ_NEWER: Statement = {
+  name: 'read_newer',
+  text: `
+  SELECT id, kind, received_at, body
+  FROM notifications
+  WHERE workflow_id = $1 AND (received_at, id) > ($2::timestamptz, $3::uuid)
+  ORDER BY received_at, id
+  LIMIT $4`,
 };
 
 /** Parameters: the columns in the order named. Equal bytes refused for the same reason are counted. */

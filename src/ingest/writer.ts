@@ -1,44 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import type {
-  CaseEntity,
-  CaseNodeTaskEntity,
-  NodeTaskEntity,
-  NotificationEntity,
-  Verdict,
-  WorkflowEntity,
-} from '../database/entities.js';
-import { isRefused, isRetryable } from '../database/errors.js';
-import { encodeColumn } from './arrays.js';
+import type { CaseEntity } from '../database/entities.js';
+import { describeError, isRefused, isRetryable } from '../database/errors.js';
+import { Metrics } from '../operations/metrics.js';
+import { encodeColumns } from './arrays.js';
+import { type Outcomes, writeBatch, type Written } from './batch.js';
 import { Connection } from './connection.js';
-import { type Batch, comesOutOfOrder, type Delivered, fold, identityOf } from './fold.js';
+import { type Batch, comesOutOfOrder, type Delivered, fold, identityOf, inOrderOfReceipt } from './fold.js';
+import { collectNames, Names } from './names.js';
 import type { Notification } from './notification.js';
-import {
-  CASE_NODE_TASK,
-  type Columns,
-  DELETE_CONTENTS,
-  IDENTITY,
-  KNOWN_CASE,
-  LOCK_CASES,
-  MOVE_CONTENTS,
-  MOVED,
-  NEW_CASE,
-  NODE_TASK,
-  NOTIFICATION,
-  READ_HISTORIES,
-  REF,
-  WORKFLOW,
-  WRITE_BATCH,
-} from './statements.js';
+import { DELETE_CONTENTS, IDENTITY, LOCK_CASES, MOVE_CONTENTS, MOVED, READ_HISTORIES, REF } from './statements.js';
 
 /** More than that many deadlocks or broken connections in a row are no accident. */
 const MAX_FAILURES = 5;
 const MAX_PAUSE_MS = 20;
-
-/** What became of a notification: its verdict, or `known` if an earlier attempt to write it had succeeded after all. */
-export type Outcome = Verdict | 'known';
-export type Outcomes = ReadonlyMap<Notification, Outcome>;
 
 /** Told of each notification once, as soon as its fate is certain. */
 export interface Report {
@@ -59,7 +35,11 @@ export interface Report {
  */
 @Injectable()
 export class Writer {
-  constructor(private readonly dataSource: DataSource) {}
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly names: Names,
+    private readonly metrics: Metrics,
+  ) {}
 
   /**
    * Writes all that can be written now: a case that another transaction holds is passed over, so that nobody waits for it.
@@ -85,13 +65,18 @@ export class Writer {
   private async attempt(way: Way, batch: readonly Notification[], report: Report): Promise<readonly Notification[]> {
     for (let failures = 0; batch.length > 0;) {
       try {
-        const outcomes = await Connection.use(this.dataSource, async (connection) => way(connection, batch));
+        const { outcomes, renamings } = await Connection.use(this.dataSource, async (connection) =>
+          way(connection, batch),
+        );
         report.committed(outcomes);
+        this.names.settle(renamings);
         return batch.filter((notification) => !outcomes.has(notification));
       } catch (error) {
         if (isRefused(error)) throw new BatchRefusedError(batch, error);
         failures += 1;
         if (!isRetryable(error) || failures === MAX_FAILURES) throw error;
+        const { code, name } = describeError(error);
+        this.metrics.countRetry(code ?? name);
         await sleep(Math.random() * MAX_PAUSE_MS);
       }
     }
@@ -99,7 +84,7 @@ export class Writer {
   }
 }
 
-type Way = (connection: Connection, notifications: readonly Notification[]) => Promise<Outcomes>;
+type Way = (connection: Connection, notifications: readonly Notification[]) => Promise<Written>;
 
 /** Something in it is not taken; what, only halving can tell. */
 class BatchRefusedError extends Error {
@@ -111,16 +96,17 @@ class BatchRefusedError extends Error {
   }
 }
 
-async function writeAsNew(connection: Connection, notifications: readonly Notification[]): Promise<Outcomes> {
-  return writeBatch(connection, fold(notifications, [], new Map()));
+async function writeAsNew(connection: Connection, notifications: readonly Notification[]): Promise<Written> {
+  const batch = fold(notifications, [], new Map());
+  return writeBatch(connection, batch, collectNames(inOrderOfReceipt(notifications)));
 }
 
-async function writeAsKnown(connection: Connection, notifications: readonly Notification[]): Promise<Outcomes> {
+async function writeAsKnown(connection: Connection, notifications: readonly Notification[]): Promise<Written> {
   return connection.transaction(async () => {
     const stored = await lockCases(connection, notifications);
     const batch = fold(notifications, stored, await readHistories(connection, notifications, stored));
     await makeRoom(connection, batch);
-    return writeBatch(connection, batch);
+    return writeBatch(connection, batch, collectNames(inOrderOfReceipt(notifications)));
   });
 }
 
@@ -156,54 +142,4 @@ async function makeRoom(connection: Connection, batch: Batch): Promise<void> {
   const replaced = batch.contents.map(({ state }) => state).filter(({ id }) => known.has(id));
   if (replaced.length > 0) await connection.query(DELETE_CONTENTS, encodeColumns(replaced, REF));
   if (batch.moved.length > 0) await connection.query(MOVE_CONTENTS, encodeColumns(batch.moved, MOVED));
-}
-
-async function writeBatch(connection: Connection, batch: Batch): Promise<Outcomes> {
-  const rows = await connection.query<{ id: string }>(WRITE_BATCH, encodeBatch(batch));
-  const lost = new Set(rows.map(({ id }) => id));
-  const outcomes = new Map<Notification, Outcome>(batch.known.map((notification) => [notification, 'known']));
-  for (const { notification, case_ref, verdict } of batch.notifications) {
-    if (!lost.has(case_ref)) outcomes.set(notification, verdict);
-  }
-  return outcomes;
-}
-
-/** In the order of the parameters of `WRITE_BATCH`. */
-function encodeBatch(batch: Batch): Buffer[] {
-  const { workflows, nodeTasks } = collectNames(batch);
-  return [
-    ...encodeColumns(workflows, WORKFLOW),
-    ...encodeColumns(nodeTasks, NODE_TASK),
-    ...encodeColumns(batch.newCases, NEW_CASE),
-    ...encodeColumns(batch.knownCases, KNOWN_CASE),
-    ...encodeColumns(batch.contents.flatMap(toCaseNodeTasks), CASE_NODE_TASK),
-    ...encodeColumns(batch.notifications.map(toRow), NOTIFICATION),
-  ];
-}
-
-/** Notifications stand in order of receipt: of those that name the same thing the last one is the newest. */
-function collectNames({ notifications }: Batch): { workflows: WorkflowEntity[]; nodeTasks: NodeTaskEntity[] } {
-  const workflows = new Map<string, WorkflowEntity>();
-  const nodeTasks = new Map<string, NodeTaskEntity>();
-  for (const { notification } of notifications) {
-    const { workflow_id, workflow_name, rows } = notification.completion;
-    const naming = { workflow_id, named_at: notification.receivedAt, named_by: notification.id };
-    workflows.set(workflow_id, { ...naming, workflow_name });
-    for (const row of rows) nodeTasks.set(`${workflow_id}\0${row.nodetask_id}`, { ...naming, ...row });
-  }
-  return { workflows: [...workflows.values()], nodeTasks: [...nodeTasks.values()] };
-}
-
-function toCaseNodeTasks({ state, completion }: Batch['contents'][number]): CaseNodeTaskEntity[] {
-  const { id: case_ref, workflow_id, completed_at } = state;
-  return completion.rows.map((row, position) => ({ case_ref, position, workflow_id, completed_at, ...row }));
-}
-
-function toRow({ notification, case_ref, verdict }: Batch['notifications'][number]): NotificationEntity {
-  const { id, kind, receivedAt: received_at, contentDigest: content_digest, body, completion } = notification;
-  return { id, kind, received_at, verdict, workflow_id: completion.workflow_id, case_ref, content_digest, body };
-}
-
-function encodeColumns(rows: readonly object[], columns: Columns): Buffer[] {
-  return Object.entries(columns).map(([name, type]) => encodeColumn(type, rows, name as never));
 }

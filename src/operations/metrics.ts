@@ -35,6 +35,24 @@ export class Metrics {
     labelNames: ['reason'],
     registers: [this.registry],
   });
+  readonly #retries = new Counter({
+    name: 'airudder_write_retries_total',
+    help: 'Transactions that were run again, by the SQLSTATE or the name of what they had failed with.',
+    labelNames: ['code'],
+    registers: [this.registry],
+  });
+  readonly #commitSize = new Histogram({
+    name: 'airudder_commit_notifications',
+    help: 'Notifications that were committed together.',
+    buckets: [1, 2, 5, 10, 20, 50, 100, 200],
+    registers: [this.registry],
+  });
+  readonly #commitDuration = new Histogram({
+    name: 'airudder_commit_duration_seconds',
+    help: 'Time that notifications took to be committed in PostgreSQL, or in the spool.',
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+    registers: [this.registry],
+  });
   readonly #duration = new Histogram({
     name: 'airudder_http_request_duration_seconds',
     help: 'Time from the head of a request to the end of its answer.',
@@ -98,6 +116,15 @@ export class Metrics {
 
   countRefused(reason: string): void {
     this.#refused.inc({ reason });
+  }
+
+  countRetry(code: string): void {
+    this.#retries.inc({ code });
+  }
+
+  observeCommit(notifications: number, seconds: number): void {
+    this.#commitSize.observe(notifications);
+    this.#commitDuration.observe(seconds);
   }
 
   observeRequest(method: string, route: string, status: number, seconds: number): void {

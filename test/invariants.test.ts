@@ -1,0 +1,178 @@
+import * as fc from 'fast-check';
+import { DataSource } from 'typeorm';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { dataSourceOptions, INGEST_POOL } from '../src/database/data-source.js';
+import { newId } from '../src/database/ids.js';
+import { inOrderOfReceipt } from '../src/ingest/fold.js';
+import { Names } from '../src/ingest/names.js';
+import { judge, type Notification } from '../src/ingest/notification.js';
+import { type Report, Writer } from '../src/ingest/writer.js';
+import { DoorState } from '../src/operations/door-state.js';
+import { Metrics } from '../src/operations/metrics.js';
+import { createDatabase, type TestDatabase } from './support/database.js';
+import { notification } from './support/service.js';
+
+const REPLICAS = 3;
+
+let database: TestDatabase;
+let dataSources: DataSource[];
+let names: Names[];
+let writers: Writer[];
+beforeAll(async () => {
+  database = await createDatabase();
+  dataSources = await Promise.all(
+    Array.from({ length: REPLICAS }, async () =>
+      new DataSource(dataSourceOptions(database.url, INGEST_POOL)).initialize(),
+    ),
+  );
+  names = dataSources.map((dataSource) => new Names(dataSource));
+  writers = dataSources.map((dataSource, replica) => {
+    return new Writer(dataSource, names[replica] as Names, new Metrics(dataSource, dataSource, new DoorState()));
+  });
+});
+afterAll(async () => {
+  await Promise.all(dataSources.map(async (dataSource) => dataSource.destroy()));
+  await database.drop();
+});
+
+/** Few cases, times, contents and names, so that deliveries collide in every way. */
+const delivery = fc
+  .record({
+    caseId: fc.constantFrom('a', 'b', 'c'),
+    time: fc.nat(5),
+    content: fc.nat(2),
+    name: fc.constantFrom('A', 'B'),
+  })
+  .map(toNotification);
+
+/** A way for them to arrive: which replica writes which of them together with which, some of them more than once. */
+const arrival = fc.array(delivery, { minLength: 1, maxLength: 14 }).chain((deliveries) =>
+  fc.record({
+    deliveries: fc.constant(deliveries),
+    repeated: fc.subarray(deliveries),
+    places: fc.array(fc.record({ replica: fc.nat(REPLICAS - 1), batch: fc.nat(3), rank: fc.nat() }), {
+      minLength: deliveries.length * 2,
+      maxLength: deliveries.length * 2,
+    }),
+  }),
+);
+
+test('deliveries shuffled, split, repeated and interleaved over replicas in any way make the same tables', async () => {
+  await fc.assert(
+    fc.asyncProperty(arrival, async ({ deliveries, repeated, places }) => {
+      await database.query(`TRUNCATE workflows, node_tasks, cases, case_node_tasks, notifications`);
+      const placed = [...deliveries, ...repeated].map((each, index) => ({ each, ...(places[index] as Place) }));
+      await Promise.all(
+        writers.map(async (writer, replica) => {
+          const own = placed.filter((one) => one.replica === replica).toSorted((a, b) => a.rank - b.rank);
+          for (const batch of [0, 1, 2, 3])
+            await writeAll(
+              writer,
+              own.filter((one) => one.batch === batch).map(({ each }) => each),
+            );
+        }),
+      );
+      await Promise.all(names.map(async (each) => each.settled()));
+      expect(await readTables()).toEqual(expectTables(deliveries));
+    }),
+    { numRuns: Number(process.env['CHAOS_SECONDS'] ?? 0) > 0 ? 2_000 : 200 },
+  );
+});
+
+interface Place {
+  replica: number;
+  batch: number;
+  rank: number;
+}
+
+/** As the buffer does: what another transaction holds is tried again. */
+async function writeAll(writer: Writer, batch: readonly Notification[]): Promise<void> {
+  let rest = [...new Set(batch)];
+  while (rest.length > 0) {
+    const held: Notification[] = [];
+    const report: Report = {
+      committed: () => undefined,
+      held: (each) => held.push(each),
+      refused: (_, error) => expect.unreachable(String(error)),
+    };
+    await writer.write(rest, report);
+    rest = held;
+  }
+}
+
+async function readTables(): Promise<object> {
+  const cases = await database.query(`
+    SELECT case_id, completed_at, last_notified_at, notification_count, revision, current_notification_id,
+      encode(content_digest, 'hex') AS content_digest,
+      (SELECT json_agg(json_build_array(position, nodetask_id, task_id, task.completed_at = cases.completed_at) ORDER BY position)
+       FROM case_node_tasks task WHERE case_ref = cases.id) AS node_tasks,
+      (SELECT count(*)::integer FROM notifications WHERE case_ref = cases.id AND verdict = 'first') AS firsts
+    FROM cases ORDER BY case_id`);
+  const notifications = await database.query(`
+    SELECT n.id, n.received_at, c.case_id, encode(n.body, 'hex') AS body
+    FROM notifications n JOIN cases c ON c.id = n.case_ref ORDER BY n.id`);
+  const [strays] = await database.query(`
+    SELECT count(*)::integer AS strays FROM case_node_tasks WHERE case_ref NOT IN (SELECT id FROM cases)`);
+  const workflows = await database.query(`SELECT workflow_id, workflow_name FROM workflows`);
+  const nodeTasks = await database.query(`SELECT nodetask_id, nodetask_name, node_type FROM node_tasks ORDER BY 1`);
+  return { cases, notifications, workflows, nodeTasks, ...strays };
+}
+
+/** What the definitions say: nothing but the set of deliveries counts. */
+function expectTables(deliveries: readonly Notification[]): object {
+  const caseIds = [...new Set(deliveries.map(({ completion }) => completion.case_id))].toSorted();
+  const inOrder = inOrderOfReceipt(deliveries).map(({ completion }) => completion);
+  const newest = inOrder.at(-1);
+  const nodeTasks = new Map<string, { nodetask_id: string; nodetask_name: string; node_type: string }>();
+  for (const { nodetask_id, nodetask_name, node_type } of inOrder.flatMap(({ rows }) => rows)) {
+    nodeTasks.set(nodetask_id, { nodetask_id, nodetask_name, node_type });
+  }
+  return {
+    cases: caseIds.map((case_id) => {
+      const own = inOrderOfReceipt(deliveries.filter(({ completion }) => completion.case_id === case_id));
+      const current = own.at(-1) as Notification;
+      return {
+        case_id,
+        completed_at: own[0]?.receivedAt,
+        last_notified_at: current.receivedAt,
+        notification_count: own.length,
+        revision: own.filter((each, index) => !own[index - 1]?.contentDigest.equals(each.contentDigest)).length,
+        current_notification_id: current.id,
+        content_digest: current.contentDigest.toString('hex'),
+        node_tasks: current.completion.rows.map((row, position) => [position, row.nodetask_id, row.task_id, true]),
+        firsts: 1,
+      };
+    }),
+    notifications: deliveries
+      .map(({ id, receivedAt, completion, body }) => {
+        return { id, received_at: receivedAt, case_id: completion.case_id, body: body.toString('hex') };
+      })
+      .toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+    workflows: [{ workflow_id: newest?.workflow_id, workflow_name: newest?.workflow_name }],
+    nodeTasks: [...nodeTasks.values()].toSorted((a, b) => (a.nodetask_id < b.nodetask_id ? -1 : 1)),
+    strays: 0,
+  };
+}
+
+interface Kinds {
+  caseId: string;
+  time: number;
+  content: number;
+  name: string;
+}
+
+function toNotification({ caseId, time, content, name }: Kinds): Notification {
+  const rows = Array.from({ length: content + 1 }, (_, n) => {
+    return {
+      nodetask_id: `node ${n}`,
+      nodetask_name: `Call ${name}`,
+      node_type: 'call',
+      task_id: n === 1 ? null : `task ${content}`,
+    };
+  });
+  const body = Buffer.from(JSON.stringify(notification({ case_id: caseId, workflow_name: name, rows })));
+  return judge(
+    { id: newId(), receivedAt: new Date(Date.UTC(2026, 0, 1, 0, 0, time)), kind: 'workflow-list-completion' },
+    body,
+  );
+}
