@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 
 const START_TIMEOUT_MS = 60_000;
@@ -19,12 +20,19 @@ export interface ServiceProcess {
 /** Starts it with these settings and no others: an `.env` of the checkout is not read, as it runs in `dataDir`. */
 export function spawnService(settings: Readonly<Record<string, string>>, directory: string): ServiceProcess {
   return watch(
-    spawn(process.execPath, [path.resolve('dist/src/main.js')], {
+    spawn(process.execPath, startArguments(), {
       cwd: directory,
       env: { PATH: process.env['PATH'], PORT: '0', ...settings },
       stdio: ['ignore', 'pipe', 'pipe'],
     }),
   );
+}
+
+/** Those of `npm run start:prod`. */
+function startArguments(): string[] {
+  const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> };
+  const [, , ...words] = (scripts['start:prod'] as string).split(' ');
+  return words.map((word) => (word.startsWith('--') ? word : path.resolve(word)));
 }
 
 function watch(child: ChildProcess): ServiceProcess {

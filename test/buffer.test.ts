@@ -1,0 +1,75 @@
+import { connect, type Socket } from 'node:net';
+import { Client } from 'pg';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { notification, startService, type TestService, webhookPath } from './support/service.js';
+
+let service: TestService;
+let other: Client;
+beforeAll(async () => {
+  service = await startService();
+});
+afterAll(async () => service.stop());
+beforeEach(async () => {
+  other = new Client(service.database.url);
+  await other.connect();
+  await other.query('BEGIN');
+});
+afterEach(async () => other.end());
+
+async function metric(name: string): Promise<number> {
+  const { text } = await service.get('/metrics');
+  return Number(new RegExp(`^${name} (.+)$`, 'm').exec(text)?.[1] ?? Number.NaN);
+}
+
+test('what arrives while a commit is under way travels together in the next one', async () => {
+  await service.post(notification({ case_id: 'warm' }));
+  const commits = await metric('airudder_commit_notifications_count');
+  await other.query(`LOCK TABLE cases IN SHARE MODE`);
+  const first = service.post(notification({ case_id: 'together' }));
+  await expect.poll(async () => metric('airudder_door_waiting_notifications')).toBe(1);
+  const others = Array.from({ length: 60 }, async (_, n) => service.post(notification({ case_id: `together ${n}` })));
+  await expect.poll(async () => metric('airudder_door_waiting_notifications')).toBe(61);
+  await other.query('COMMIT');
+  for (const answer of await Promise.all([first, ...others])) expect(answer.status).toBe(200);
+  expect(await metric('airudder_commit_notifications_count')).toBe(commits + 2);
+  const { body } = await service.get('/v1/cases?limit=1000');
+  expect(body['data'].filter((each: { case_id: string }) => each.case_id.startsWith('together'))).toHaveLength(61);
+});
+
+test('the rows that all notifications name are neither written nor locked while nothing about them changes', async () => {
+  await service.post(notification({ case_id: 'the names are known' }));
+  await other.query(`SELECT FROM workflows FOR UPDATE`);
+  await other.query(`SELECT FROM node_tasks FOR UPDATE`);
+  const answer = await service.post(notification({ case_id: 'while others hold the names' }));
+  expect(answer.status).toBe(200);
+  const found = await service.get(`/v1/notifications/${answer.headers.get('x-request-id')}`);
+  expect(found.body['verdict']).toBe('first'); // at once, not by the spool
+  const touched = await other.query(
+    `SELECT FROM workflows WHERE xmin::text <> (SELECT min(xmin::text) FROM workflows)`,
+  );
+  expect(touched.rowCount).toBe(0);
+  await other.query('ROLLBACK');
+});
+
+test('a door with no room left answers 503 with Retry-After, and accepts again once there is room', async () => {
+  const bodies = Array.from({ length: 32 }, async () => sendAllButTheEnd(1_048_576));
+  const senders = await Promise.all(bodies);
+  await expect.poll(async () => metric('airudder_door_waiting_bytes')).toBe(32 * (1_048_576 - 1));
+  const refused = await service.post(notification({ case_id: 'no room' }));
+  expect(refused.body).toMatchObject({ status: 503, code: 'service_unavailable' });
+  expect(refused.headers.get('retry-after')).toBe('5');
+  expect((await service.get('/v1/cases?case_id=no%20room')).body['data']).toEqual([]);
+  for (const sender of senders) sender.destroy();
+  await expect.poll(async () => metric('airudder_door_waiting_bytes')).toBe(0);
+  expect((await service.post(notification({ case_id: 'room again' }))).status).toBe(200);
+});
+
+/** A client that keeps the last byte of its body to itself. */
+async function sendAllButTheEnd(length: number): Promise<Socket> {
+  const { port, hostname } = new URL(service.url);
+  const socket = connect(Number(port), hostname);
+  socket.on('error', () => undefined);
+  socket.write(`POST ${webhookPath()} HTTP/1.1\r\nHost: door\r\nContent-Length: ${length}\r\n\r\n`);
+  await new Promise((resolve) => socket.write(Buffer.alloc(length - 1, ' '), resolve));
+  return socket;
+}
