@@ -59,7 +59,7 @@ export const PROBLEMS = {
   service_unavailable: [
     503,
     'Service unavailable',
-    'The service cannot do its work just now. A notification was not kept. Try again after Retry-After seconds.',
+    'The service cannot do its work just now, or is being stopped. A notification was not kept. Try again after Retry-After seconds.',
   ],
 } as const satisfies Record<string, readonly [status: number, title: string, explanation: string]>;
 

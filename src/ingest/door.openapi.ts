@@ -7,9 +7,10 @@ import { WorkflowListCompletion } from './workflow-list-completion.js';
 
 const description = `The address to paste into AI Rudder's console, one for each kind of notification.
 
-\`200\` with the body \`{}\` is sent after the transaction that holds the notification is committed; no other answer
-acknowledges it. \`X-Request-Id\` is then the notification's id. Sending one again is harmless: it is recorded and counted,
-and the case does not change.
+\`200\` with the body \`{}\` is sent after the transaction that holds the notification is committed, or, while PostgreSQL is
+away, after it is safe on local disk, from where it is brought to PostgreSQL later. No other answer acknowledges it.
+\`X-Request-Id\` is then the notification's id. Sending one again is harmless: it is recorded and counted, and the case does
+not change.
 
 Unknown fields are accepted and kept. Every body that is refused for what it is goes into quarantine, whole.`;
 
@@ -35,7 +36,7 @@ export function DescribeDoor(): MethodDecorator {
       examples: { provider: { summary: "The provider's own example", value: PROVIDER_EXAMPLE } },
     }),
     ApiOkResponse({
-      description: 'Committed.',
+      description: 'Committed, or safe on local disk.',
       headers: {
         'X-Request-Id': { description: "The notification's id.", schema: { type: 'string', format: 'uuid' } },
       },
