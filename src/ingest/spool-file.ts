@@ -20,7 +20,25 @@ export function openSpoolFile(directory: string, { readOnly = false } = {}): Spo
     readOnly,
     // A write is told to be done only once it is on the disk: by default it would be told before.
     overlappingSync: false,
+    // Its promises would be beyond reach, and one that fails on a full disk would end the process.
+    eventTurnBatching: false,
   });
+}
+
+/**
+ * Makes changes in one transaction, all of them or none. Returns when they are on the disk.
+ *
+ * @param changes makes them, by `put` and `remove`, and returns their promises
+ */
+export async function commit(file: SpoolFile, changes: () => readonly Promise<unknown>[]): Promise<void> {
+  try {
+    await file.batch(() => {
+      for (const change of changes()) change.catch(() => undefined); // they fail with the batch, which tells
+    });
+  } catch (error) {
+    const { commitError } = error as { commitError?: Promise<never> };
+    throw (await commitError?.catch((cause: unknown) => cause)) ?? error;
+  }
 }
 
 /**

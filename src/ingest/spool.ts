@@ -4,7 +4,7 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { CONFIG, type Config } from '../config.js';
 import { describeError } from '../database/errors.js';
 import type { SpoolCondition } from '../operations/door-state.js';
-import { openSpoolFile, setAsideIfDamaged, type SpoolFile } from './spool-file.js';
+import { commit, openSpoolFile, setAsideIfDamaged, type SpoolFile } from './spool-file.js';
 import { decodeRecord, encodeKey, encodeValue, type SpoolRecord } from './spool-record.js';
 
 /** The spool takes nothing just now. */
@@ -106,13 +106,11 @@ export class Spool {
     this.#file = undefined;
   }
 
-  private async commit(change: (file: SpoolFile) => Promise<unknown>[]): Promise<void> {
+  private async commit(changes: (file: SpoolFile) => Promise<unknown>[]): Promise<void> {
     const file = this.#file;
     if (!file) throw new SpoolError('unwritable');
-    let changes: Promise<unknown>[] = [];
     try {
-      const committed = file.batch(() => (changes = change(file)));
-      await Promise.all([committed, ...changes]);
+      await commit(file, () => changes(file));
       this.#condition = 'ok';
     } catch (error) {
       this.fail('unwritable', error);
