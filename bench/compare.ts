@@ -33,7 +33,7 @@ export async function compare(cluster: Cluster, options: Options): Promise<Compa
   const emptyUrl = await fill(cluster, options);
   const contestants = await startContestants(cluster, options.only, options.preload, emptyUrl);
   contestants.sort((one, other) => one.letter.localeCompare(other.letter));
-  const rounds = await runRounds(contestants, options);
+  const rounds = await runRounds(cluster, contestants, options);
   const contestant = contestants.find(({ letter }) => letter === DOOR);
   const door = contestant && (await measureDoor(cluster, contestant, rounds, options));
   const balances: Record<string, Balance> = {};

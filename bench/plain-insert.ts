@@ -13,21 +13,22 @@ const INSERT = `
   VALUES ($1, $2, $3, 'first', $4, $5, $6, $7)`;
 
 /**
- * Inserts one row after the other, each a prepared statement that commits by itself, and tells the latencies. The row
- * has no case: the check of its foreign key is left out, which only makes it faster.
+ * Inserts one row after the other by a prepared statement, and tells the latencies: between BEGIN and COMMIT, as a client
+ * does it that does not know how many statements will follow, or as a statement that commits by itself.
  */
-const [databaseUrl = '', seconds = ''] = process.argv.slice(2);
+const [databaseUrl = '', seconds = '', way = ''] = process.argv.slice(2);
 const stopping = stopOnMessage();
 const client = new Client(databaseUrl);
 await client.connect();
-await client.query(`SET session_replication_role = 'replica'`);
 const body = Buffer.from(TEMPLATE);
 const latenciesMs: number[] = [];
 const end = performance.now() + Number(seconds) * 1000;
 while (performance.now() < end && !stopping.aborted) {
   const values = [uuidv7(), KIND, new Date(), 'bench', uuidv7(), randomBytes(32), body];
   const startedAt = performance.now();
+  if (way === 'transaction') await client.query('BEGIN');
   await client.query({ name: 'insert', text: INSERT, values });
+  if (way === 'transaction') await client.query('COMMIT');
   latenciesMs.push(performance.now() - startedAt);
 }
 await client.end();

@@ -43,11 +43,11 @@ export async function preload(databaseUrl: string, cases: number, onProgress: (s
   }
 }
 
-/** Only while this is stored: no commit waits for the disk, and foreign keys are not looked up. */
+/** Only while this is stored no commit waits for the disk. */
 async function connect(databaseUrl: string): Promise<Client> {
   const client = new Client(databaseUrl);
   await client.connect();
-  await client.query(`SET synchronous_commit = off; SET session_replication_role = 'replica'`);
+  await client.query(`SET synchronous_commit = off`);
   return client;
 }
 

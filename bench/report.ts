@@ -9,7 +9,7 @@ const CONDITIONS = `PostgreSQL writes durably (\`fsync\` and \`synchronous_commi
 checkpoint decides a round by falling into it. Contestants that store have databases of their own with the same content. Every
 request is the first notification of a case, with the bytes of the provider's example but for its ids and its number, and every
 answer was \`200 {}\`. Each contestant was warmed up; then each was loaded once in every round, in a rotating order. A ratio is taken
-within a round. Figures are medians, with the lowest and the highest in brackets. Load, contestant and PostgreSQL share the machine.`;
+within a round. Figures are medians, with the lowest and the highest in brackets. CPU is the processor time of all threads. Load, contestant and PostgreSQL share the machine.`;
 
 const NOTES = `The do-nothing endpoint passes through all that stands before the door's controller, but its body is not read. The ordinary way is
 Nest with \`express.json\`, a ValidationPipe and a TypeORM \`save()\` per table in one transaction per request; names that are known are left
@@ -29,11 +29,21 @@ export function renderComparison(
       letter === DOOR ? `**${letter}: ${label}**` : `${letter}: ${label}`,
       spread(spreadOf(rounds.rates[letter] ?? [])),
       ratio ? spread(ratio, 2) : '',
+      `${spread(spreadOf(rounds.cpu[letter]?.own ?? []))} µs`,
+      found ? `${spread(spreadOf(rounds.cpu[letter]?.postgres ?? []))} µs` : '',
       `${number(highestMiB)} / ${number(lastMiB)} MiB`,
       found ? `${number(found.acknowledged)} / ${number(found.stored)}` : '',
     ];
   });
-  const head = ['', 'answered/s', 'this door ÷ it', 'memory, highest / last', 'acknowledged / stored'];
+  const head = [
+    '',
+    'answered/s',
+    'this door ÷ it',
+    'its CPU per answer',
+    'PostgreSQL’s',
+    'memory, highest / last',
+    'acknowledged / stored',
+  ];
   return [
     table(head, rows),
     CONDITIONS,
@@ -74,11 +84,12 @@ ${table(
     [`${rate}, since it was sent: p50`, `${spread(sinceSent.p50, 1)} ms`],
     [`${rate}, since it was sent: p99`, `${spread(sinceSent.p99, 1)} ms`],
     ['lone request', `${spread(lone.door, 3)} ms`],
+    ['one INSERT between BEGIN and COMMIT', `${spread(lone.transaction, 3)} ms`],
     ['one INSERT that commits by itself', `${spread(lone.insert, 3)} ms`],
     ['an HTTP exchange with bare Node.js', `${spread(lone.http, 3)} ms`],
     ['an HTTP exchange with bare Express', `${spread(lone.express, 3)} ms`],
-    ['lone request ÷ (INSERT + exchange with bare Node.js)', spread(lone.overHttp, 2)],
-    ['lone request ÷ (INSERT + exchange with bare Express)', spread(lone.overExpress, 2)],
+    ['lone request ÷ (INSERT transaction + exchange with bare Node.js)', spread(lone.overTransaction, 2)],
+    ['lone request ÷ (INSERT that commits by itself + the same exchange)', spread(lone.overInsert, 2)],
     [`process start to ready`, `${spread(start)} ms`],
     [`overload, ${OVERLOAD_CONNECTIONS} connections for ${options.overloadSeconds} s: answers`, statuses.join(', ')],
     ['overload: resident memory at its start', `${number(firstMiB)} MiB`],
@@ -89,5 +100,5 @@ ${table(
 
 Half load is half of the median above, from ${options.connections} connections. A request that is due while all of them wait counts from when it was due, so
 waiting is not left out (autocannon's own pacing is not used: it sends the requests of each second at once). The INSERT is a
-prepared statement with one row of \`notifications\`, its indexes, and no check of foreign keys.`;
+prepared statement with one row of \`notifications\` and its indexes; a notification also makes a case and its node tasks.`;
 }
