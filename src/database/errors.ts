@@ -114,7 +114,7 @@ function isConnectionError(error: unknown): boolean {
   if (!(cause instanceof Error)) return false;
   if (/^(ECONN|EPIPE|ETIMEDOUT|EHOST|ENET|ENOTFOUND|EAI_AGAIN)/.test((cause as NodeJS.ErrnoException).code ?? ''))
     return true;
-  return /timeout|terminated|connection error|SSL|not queryable|not connected|not (yet )?established|already released|no answer within/i.test(
+  return /timeout|terminated|connection error|SSL|not queryable|not connected|not (yet )?established|already released/i.test(
     cause.message,
   );
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import type { Verdict } from '../database/entities.js';
 import { describeError } from '../database/errors.js';
@@ -181,16 +182,14 @@ export class NotificationBuffer {
 
   /** Whoever holds the case has some time to let go; a notification that waits for it keeps no other from its commit. */
   private tryAgain(entry: Entry): void {
-    if (performance.now() - entry.addedAt > COMMIT_LIMIT_MS) return void this.toSpool([entry]);
     this.#pausing += 1;
-    setTimeout(
-      () => {
-        this.#pausing -= 1;
-        this.#waiting.push(entry);
-        this.flush();
-      },
-      HELD_PAUSE_MS * (0.5 + Math.random()),
-    );
+    const isTimeUp = performance.now() - entry.addedAt > COMMIT_LIMIT_MS;
+    const pause = isTimeUp ? this.toSpool([entry]) : sleep(HELD_PAUSE_MS * (0.5 + Math.random()));
+    void pause.finally(() => {
+      this.#pausing -= 1;
+      if (!isTimeUp) this.#waiting.push(entry);
+      this.flush();
+    });
   }
 
   private async toSpool(entries: readonly Entry[]): Promise<void> {
@@ -210,7 +209,9 @@ export class NotificationBuffer {
   }
 }
 
-class TooSlowError extends Error {}
+class TooSlowError extends Error {
+  override readonly name = 'TooSlowError';
+}
 
 async function withinLimit<T>(work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
