@@ -55,11 +55,30 @@ test('every delivery gets one verdict; each case has one first; in order of rece
   );
 });
 
+test('deliveries that are stored already change nothing when they are written again', () => {
+  fc.assert(
+    fc.property(deliveries, fc.infiniteStream(fc.nat()), (all, randomness) => {
+      const batches = shuffleIntoBatches(all, randomness);
+      const again = shuffleIntoBatches([...all, ...all].slice(0, all.length + 3), randomness).map((batch) => [
+        ...new Set(batch),
+      ]);
+      const once = writeInBatches(batches);
+      const twice = writeInBatches([...batches, ...again]);
+      expect(twice.cases).toEqual(once.cases);
+      expect(twice.verdicts).toEqual(once.verdicts);
+      expect(twice.known).toBe(again.flat().length);
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
 /** The tables, as far as the fold reads and writes them. */
 function writeInBatches(batches: readonly Notification[][]): {
   cases: object[] & { case_id: string }[];
   verdicts: Map<string, Verdict>;
+  known: number;
 } {
+  let known = 0;
   const cases = new Map<string, CaseEntity>();
   const contents = new Map<string, Buffer>();
   const history = new Map<string, Delivered[]>();
@@ -71,6 +90,7 @@ function writeInBatches(batches: readonly Notification[][]): {
     );
     const outcome = fold(batch, stored, new Map(outOfOrder.map(({ id }) => [id, history.get(id) ?? []])));
     for (const state of [...outcome.newCases, ...outcome.knownCases]) cases.set(state.id, state);
+    known += outcome.known.length;
     for (const { state } of outcome.contents) contents.set(state.id, state.content_digest);
     for (const { notification, case_ref, verdict } of outcome.notifications) {
       history.set(case_ref, [...(history.get(case_ref) ?? []), notification]);
@@ -80,7 +100,7 @@ function writeInBatches(batches: readonly Notification[][]): {
   const rows = [...cases.values()].map(({ id, workflow_id, callee_number, ...state }) => {
     return { ...state, content: contents.get(id) };
   });
-  return { cases: rows.toSorted((a, b) => a.case_id.localeCompare(b.case_id)), verdicts };
+  return { cases: rows.toSorted((a, b) => a.case_id.localeCompare(b.case_id)), verdicts, known };
 }
 
 function toNotification(
