@@ -20,7 +20,7 @@ const MAX_HEADERS = 100;
 const KEEP_ALIVE_TIMEOUT_MS = 65_000;
 
 /**
- * Builds the service, ready to `listen`, but neither connected to its database (`connectDatabase`) nor with its spool
+ * Builds the service, ready to `listen`, but neither connected to its database (`DatabaseStart`) nor with its spool
  * open (`Intake`).
  *
  * @param databaseUrl undefined builds it to look at its document only

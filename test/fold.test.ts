@@ -88,7 +88,11 @@ function writeInBatches(batches: readonly Notification[][]): {
     const outOfOrder = stored.filter((state) =>
       batch.some((one) => one.completion.case_id === state.case_id && comesOutOfOrder(one, state)),
     );
-    const outcome = fold(batch, stored, new Map(outOfOrder.map(({ id }) => [id, history.get(id) ?? []])));
+    const outcome = fold(
+      batch,
+      stored,
+      new Map(outOfOrder.map(({ id }) => [id, inOrderOfReceipt(history.get(id) ?? [])])),
+    );
     for (const state of [...outcome.newCases, ...outcome.knownCases]) cases.set(state.id, state);
     known += outcome.known.length;
     for (const { state } of outcome.contents) contents.set(state.id, state.content_digest);

@@ -1,4 +1,5 @@
 import * as fc from 'fast-check';
+import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { dataSourceOptions, INGEST_POOL } from '../src/database/data-source.js';
@@ -78,6 +79,54 @@ test('deliveries shuffled, split, repeated and interleaved over replicas in any 
     { numRuns: Number(process.env['CHAOS_SECONDS'] ?? 0) > 0 ? 2_000 : 200 },
   );
 });
+
+test('a name that flips back is right in the end, even if the one who said it last did not see the other', async () => {
+  await database.query(`TRUNCATE workflows, node_tasks, cases, case_node_tasks, notifications`);
+  const [writer, other] = writers as [Writer, Writer];
+  const stored = toNotification({ caseId: 'a', time: 1, content: 0, name: 'A' });
+  const last = toNotification({ caseId: 'b', time: 3, content: 0, name: 'A' });
+  await writeAll(writer, [stored]);
+  const { workflow_id, callee_number } = stored.completion;
+
+  // The renaming has its transaction id, but is not committed yet …
+  const renaming = await open();
+  const { rows } = await renaming.query<{ id: string }>(`SELECT pg_current_xact_id()::text AS id`);
+  await renaming.query(`UPDATE workflows SET workflow_name = 'B', named_at = $1, named_by = $2`, [
+    new Date(Date.UTC(2026, 0, 1, 0, 0, 2)),
+    newId(),
+  ]);
+  // … when the last delivery begins to be written: it sees the old name, and is held up.
+  const holder = await open();
+  await holder.query(
+    `INSERT INTO cases (id, workflow_id, case_id, callee_number, completed_at, last_notified_at, notification_count, revision,
+       current_notification_id, content_digest)
+     VALUES (gen_random_uuid(), $1, 'b', $2, now(), now(), 1, 1, gen_random_uuid(), '')`,
+    [workflow_id, callee_number],
+  );
+  const writing = writeAll(other, [last]);
+  await expect
+    .poll(async () =>
+      database.query(`SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%new_cases%'`),
+    )
+    .toHaveLength(1);
+  await renaming.query('COMMIT');
+  const since = { named_at: new Date(Date.UTC(2026, 0, 1, 0, 0, 2)), named_by: newId() };
+  names[0]?.settle([{ workflowId: workflow_id, transaction: rows[0]?.id as string, since }]);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await holder.query('ROLLBACK');
+  await writing;
+  await names[0]?.settled();
+  expect(await database.query(`SELECT workflow_name FROM workflows`)).toEqual([{ workflow_name: 'A' }]);
+  await renaming.end();
+  await holder.end();
+});
+
+async function open(): Promise<Client> {
+  const client = new Client(database.url);
+  await client.connect();
+  await client.query('BEGIN');
+  return client;
+}
 
 interface Place {
   replica: number;

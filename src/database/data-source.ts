@@ -12,7 +12,11 @@ export const CONNECT_TIMEOUT_MS = 5_000;
 /** The name of the data source that reads. The other one, which writes, has the default name. */
 export const QUERY = 'query';
 
+/** What the connections are called in PostgreSQL's own views. */
+export const INGEST_NAME = 'airudder-notifications: door';
+
 interface Pool {
+  readonly name?: string;
   readonly poolSize: number;
   /** The server cancels a statement that takes longer; none: it may take as long as it wants. */
   readonly statementTimeoutMs?: number;
@@ -21,8 +25,8 @@ interface Pool {
 }
 
 /** The door has connections of its own, so that no number of slow reads can close it. */
-export const INGEST_POOL: Pool = { poolSize: 10, statementTimeoutMs: 15_000, hasGenericPlans: true };
-export const QUERY_POOL: Pool = { poolSize: 10, statementTimeoutMs: 30_000 };
+export const INGEST_POOL: Pool = { name: INGEST_NAME, poolSize: 10, statementTimeoutMs: 15_000, hasGenericPlans: true };
+export const QUERY_POOL: Pool = { name: 'airudder-notifications: readers', poolSize: 10, statementTimeoutMs: 30_000 };
 
 /** How long after the server's own limit the client gives a statement up, should the server not answer at all. */
 const GRACE_MS = 2_000;
@@ -33,12 +37,12 @@ const IDLE_IN_TRANSACTION_TIMEOUT_MS = 5_000;
 /** How this service connects to PostgreSQL (14 or later). */
 export function dataSourceOptions(
   databaseUrl: string,
-  { poolSize, statementTimeoutMs, hasGenericPlans }: Pool,
+  { name = 'airudder-notifications', poolSize, statementTimeoutMs, hasGenericPlans }: Pool,
 ): DataSourceOptions {
   return {
     type: 'postgres',
     url: databaseUrl,
-    applicationName: 'airudder-notifications',
+    applicationName: name,
     entities,
     migrations,
     migrationsTableName: 'migrations',

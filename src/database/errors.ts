@@ -12,6 +12,7 @@ const UNAVAILABLE = [
   '25', // invalid transaction state: read-only on a standby, aborted by its time limit
   '28', // the server does not let this service in
   '3D000', // the database does not exist (yet)
+  '42501', // the service may not write there
 ];
 
 /**
@@ -45,6 +46,16 @@ export function isDatabaseUnavailable(error: unknown): boolean {
   const code = sqlStateOf(error);
   if (code !== undefined) return startsWithOneOf(code, UNAVAILABLE);
   return isConnectionError(error);
+}
+
+/**
+ * True if PostgreSQL answered, and what failed may be what was asked of it: less at once may succeed. That it took too long or
+ * too much memory may be due to one row as well as to PostgreSQL.
+ */
+export function mayBeContent(error: unknown): boolean {
+  const code = sqlStateOf(error);
+  if (code === undefined) return false;
+  return code === '57014' || code === '53200' || !startsWithOneOf(code, UNAVAILABLE);
 }
 
 /** True if PostgreSQL answers, but the name, the password or the database that it was asked for is wrong. */
@@ -107,14 +118,16 @@ function sqlStateOf(error: unknown): string | undefined {
   return typeof cause.code === 'string' ? cause.code : undefined;
 }
 
+/** Of the operating system, and of TLS; not those by which Node.js tells a fault of ours (`ERR_…`). */
+const CONNECTION_CODES = /^(E(?!RR_)[A-Z]+|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_(TLS|SSL)_)/;
+
 /** Errors of the driver and the socket beneath it: the driver tells its own by nothing but their words. */
 function isConnectionError(error: unknown): boolean {
   const cause = unwrap(error);
   if (cause instanceof AggregateError) return cause.errors.every(isConnectionError); // one attempt per address
   if (!(cause instanceof Error)) return false;
-  if (/^(ECONN|EPIPE|ETIMEDOUT|EHOST|ENET|ENOTFOUND|EAI_AGAIN)/.test((cause as NodeJS.ErrnoException).code ?? ''))
-    return true;
-  return /timeout|terminated|connection error|SSL|not queryable|not connected|not (yet )?established|already released/i.test(
+  if (CONNECTION_CODES.test((cause as NodeJS.ErrnoException).code ?? '')) return true;
+  return /timeout|terminated|connection error|SSL|not queryable|not connected|not (yet )?established|already released|after calling end/i.test(
     cause.message,
   );
 }

@@ -22,6 +22,7 @@ export function sendProblem(response: ServerResponse, problem: Problem): void {
   response.writeHead(status, {
     'Content-Type': 'application/problem+json; charset=utf-8',
     'Content-Length': Buffer.byteLength(body),
+    'X-Content-Type-Options': 'nosniff',
   });
   response.end(body);
 }

@@ -44,7 +44,8 @@ async function readBytes(request: IncomingMessage, limitBytes: number, place: Pl
     const chunks: Buffer[] = [];
     let length = 0;
     const fail = (problem: Problem): void => {
-      request.removeAllListeners('data').pause();
+      chunks.length = 0;
+      request.removeAllListeners('data').resume(); // the rest is read and dropped, so that the answer gets through
       reject(problem);
     };
     const cutShort = (): void => {

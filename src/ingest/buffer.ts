@@ -8,6 +8,7 @@ import type { Notification, Receipt } from './notification.js';
 import { Quarantine } from './quarantine.js';
 import { Refusal, refusalByDatabase } from './refusal.js';
 import { Spool } from './spool.js';
+import { within } from './within.js';
 import { type Report, Writer } from './writer.js';
 
 /** Larger batches gain nothing, and make each of their notifications wait for more others. */
@@ -89,9 +90,9 @@ export class NotificationBuffer {
   async keepRefused(receipt: Receipt, refusal: Refusal): Promise<string> {
     if (!this.isSpooling) {
       try {
-        return await withinLimit(this.quarantine.keep(receipt, refusal, refusal.body));
-      } catch (error) {
-        this.beginSpooling(error);
+        return await within(COMMIT_LIMIT_MS, this.quarantine.keep(receipt, refusal, refusal.body));
+      } catch {
+        // Equal bodies queue on one row: that this took long says nothing about PostgreSQL, and valid ones will tell.
       }
     }
     const { body, reason, message, errors } = refusal;
@@ -152,7 +153,8 @@ export class NotificationBuffer {
     const beganAt = performance.now();
     const unsettled = new Map(entries.map((entry) => [entry.notification, entry]));
     try {
-      if (!this.isSpooling) await withinLimit(this.writer.write([...unsettled.keys()], this.settle(unsettled)));
+      if (!this.isSpooling)
+        await within(COMMIT_LIMIT_MS, this.writer.write([...unsettled.keys()], this.settle(unsettled)));
     } catch (error) {
       this.beginSpooling(error);
     }
@@ -206,21 +208,5 @@ export class NotificationBuffer {
     if (this.#spoolingSince) return;
     this.#spoolingSince = new Date();
     this.#logger.error('PostgreSQL does not take notifications: they go to the spool', { error: describeError(error) });
-  }
-}
-
-class TooSlowError extends Error {
-  override readonly name = 'TooSlowError';
-}
-
-async function withinLimit<T>(work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new TooSlowError(`no answer within ${COMMIT_LIMIT_MS} ms`)), COMMIT_LIMIT_MS);
-  });
-  try {
-    return await Promise.race([work, limit]);
-  } finally {
-    clearTimeout(timer);
   }
 }

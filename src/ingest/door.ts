@@ -47,7 +47,7 @@ export class Door {
   async receive(request: IncomingMessage, response: ServerResponse, token: string, kind: string): Promise<void> {
     const id = requestIdOf(response);
     try {
-      this.answer(response, id, await this.accept(id, token, kind, request));
+      this.answer(response, await this.accept(id, token, kind, request));
     } catch (error) {
       this.refuse(response, error);
     }
@@ -82,12 +82,12 @@ export class Door {
     }
   }
 
-  private answer(response: ServerResponse, id: string, acceptance: Acceptance): void {
+  private answer(response: ServerResponse, acceptance: Acceptance): void {
     this.metrics.countAccepted(acceptance);
     response.writeHead(200, {
-      'X-Request-Id': id,
       'Content-Type': 'application/json; charset=utf-8',
       'Content-Length': ACCEPTED.length,
+      'X-Content-Type-Options': 'nosniff',
     });
     response.end(ACCEPTED, 'latin1');
   }

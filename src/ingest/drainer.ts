@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { canWrite } from '../database/can-write.js';
-import { describeError, isDatabaseUnavailable } from '../database/errors.js';
+import { describeError, isDatabaseUnavailable, mayBeContent } from '../database/errors.js';
 import { NotificationBuffer } from './buffer.js';
 import { judge, type Notification, type Receipt } from './notification.js';
 import { Quarantine } from './quarantine.js';
@@ -30,6 +30,7 @@ export class Drainer {
   #running: Promise<void> = Promise.resolve();
   #batchSize = MAX_BATCH;
   #passedOver: Buffer | undefined;
+  #lastFault = '';
 
   constructor(
     private readonly spool: Spool,
@@ -68,29 +69,37 @@ export class Drainer {
       found = this.spool.oldest({ count: this.#batchSize, bytes: MAX_BATCH_BYTES }, this.#passedOver);
       if (found.length === 0) return await this.lookAgain();
       await this.drain(found);
-      this.buffer.resume();
       this.#batchSize = Math.min(this.#batchSize * 2, MAX_BATCH);
+      this.#lastFault = '';
       return true;
     } catch (error) {
-      if (isDatabaseUnavailable(error) || error instanceof SpoolError) return false;
-      return this.narrowDown(found, error);
+      this.tell(error);
+      if (mayBeContent(error)) this.narrowDown(found);
+      return false;
     }
   }
 
   private async lookAgain(): Promise<boolean> {
     this.#passedOver = undefined;
+    await this.spool.recover();
     // With nothing in the spool only a try can tell: at worst the next notifications come back into it.
     if (this.buffer.isSpooling && (await canWrite(this.dataSource))) this.buffer.resume();
     return false;
   }
 
-  private narrowDown(found: readonly Spooled[], error: unknown): boolean {
+  private narrowDown(found: readonly Spooled[]): void {
     this.#batchSize = Math.max(1, Math.floor(found.length / 2));
-    if (found.length === 1) {
-      this.#passedOver = found[0]?.key;
-      this.#logger.error('a notification stays in the spool for now', { error: describeError(error) });
+    if (found.length === 1) this.#passedOver = found[0]?.key;
+  }
+
+  /** Once for each kind of trouble: it may last. That PostgreSQL is away was told when it began. */
+  private tell(error: unknown): void {
+    const description = describeError(error);
+    const fault = description.code ?? description.name;
+    if (fault !== this.#lastFault && !isDatabaseUnavailable(error) && !(error instanceof SpoolError)) {
+      this.#logger.error('notifications stay in the spool for now', { error: description });
     }
-    return found.length === 1;
+    this.#lastFault = fault;
   }
 
   private async drain(found: readonly Spooled[]): Promise<void> {
@@ -112,6 +121,7 @@ export class Drainer {
     };
     try {
       await this.writer.write([...keys.keys()], report);
+      this.buffer.resume(); // before the spool is touched again: that may have troubles of its own
     } finally {
       await this.spool.remove(done);
       for (const { key, receipt, refusal } of refusals) {

@@ -130,7 +130,7 @@ function apply(entry: Fold, notification: Notification): Verdict {
   state.notification_count += 1;
   if (isLate) {
     if (!history) throw new Error('the history of a case with a late delivery was not loaded');
-    state.revision += countRuns([...history, notification]) - countRuns(history);
+    state.revision += insert(history, notification);
     if (notification.receivedAt < state.completed_at) state.completed_at = notification.receivedAt;
   } else {
     if (!isSame) {
@@ -141,16 +141,26 @@ function apply(entry: Fold, notification: Notification): Verdict {
     state.last_notified_at = notification.receivedAt;
     state.current_notification_id = notification.id;
   }
-  history?.push(notification);
+  if (!isLate) history?.push(notification);
   if (isSame) return 'repeat';
   return isLate ? 'late' : 'changed';
 }
 
-/** How many stretches of equal content the deliveries have in order of receipt: the revisions that a case went through. */
-function countRuns(deliveries: readonly Delivered[]): number {
-  const ordered = inOrderOfReceipt(deliveries);
-  return ordered.filter((delivered, index) => !ordered[index - 1]?.contentDigest.equals(delivered.contentDigest))
-    .length;
+/**
+ * Puts a delivery in its place among those of its case.
+ *
+ * @returns by how many the revisions change: the stretches of equal content in order of receipt
+ */
+function insert(history: Delivered[], delivered: Delivered): number {
+  const place = history.findLastIndex((other) => compareReceipt(other, delivered) < 0) + 1;
+  const before = history[place - 1];
+  const after = history[place];
+  history.splice(place, 0, delivered);
+  return differs(before, delivered) + (after ? differs(delivered, after) - differs(before, after) : 0);
+}
+
+function differs(one: Delivered | undefined, other: Delivered): 0 | 1 {
+  return one?.contentDigest.equals(other.contentDigest) ? 0 : 1;
 }
 
 function compareReceipt(a: Pick<Delivered, 'id' | 'receivedAt'>, b: Pick<Delivered, 'id' | 'receivedAt'>): number {

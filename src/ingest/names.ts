@@ -4,15 +4,16 @@ import { DataSource } from 'typeorm';
 import type { NodeTaskEntity, WorkflowEntity } from '../database/entities.js';
 import { describeError } from '../database/errors.js';
 import { type NameRows, type Renaming, writeBatch } from './batch.js';
-import { Connection } from './connection.js';
-import { fold, inOrderOfReceipt } from './fold.js';
+import { Connection, type Statement } from './connection.js';
+import { fold } from './fold.js';
 import { judge, type Kind, type Notification, type Receipt } from './notification.js';
 import { Refusal } from './refusal.js';
-import { HAS_SETTLED, READ_NEWER } from './statements.js';
+import { ALL_SEE, HAVE_ENDED, READ_NEWER } from './statements.js';
 
 const PAGE_SIZE = 500;
-const POLL_INTERVAL_MS = 10;
-const MAX_POLLS = 500;
+const POLL_INTERVAL_MS = 20;
+/** Longer than any statement of ours may take. */
+const PATIENCE_MS = 30_000;
 
 const NOTHING = fold([], [], new Map());
 
@@ -21,67 +22,85 @@ const NOTHING = fold([], [], new Map());
  *
  * A delivery that repeats a name writes nothing, so that the row that all cases of a workflow share is no queue. The price:
  * where a name flips back (A, B, A) and B is written last, B looks newer than the A that is stored. Renaming is rare, so
- * whoever renames looks again: once all transactions that may not have seen the new name have ended, everything newer is
- * in the table, and whoever comes later sees the name.
+ * whoever renames looks again: once all statements that did not see the new name have ended, and their transactions too, what
+ * they wrote is in the table, and whoever comes later sees the name.
  */
 @Injectable()
 export class Names {
   readonly #logger = new Logger('Names');
-  readonly #underWay = new Set<Promise<void>>();
+  readonly #open = new Map<string, Renaming>();
+  #running: Promise<void> | undefined;
 
   constructor(private readonly dataSource: DataSource) {}
 
   /** Looks again in the background: nobody's answer waits for it. */
   settle(renamings: readonly Renaming[]): void {
-    if (renamings.length === 0) return;
-    const work = this.lookAgain(renamings)
-      .catch((error: unknown) => this.#logger.warn('names may be out of date', { error: describeError(error) }))
-      .finally(() => this.#underWay.delete(work));
-    this.#underWay.add(work);
+    for (const renaming of renamings) {
+      const since = this.#open.get(renaming.workflowId)?.since ?? renaming.since;
+      this.#open.set(renaming.workflowId, {
+        ...renaming,
+        since: since.named_at < renaming.since.named_at ? since : renaming.since,
+      });
+    }
+    if (this.#open.size > 0) this.#running ??= this.run().finally(() => (this.#running = undefined));
   }
 
   /** Returns when nothing is being looked at any more. */
   async settled(): Promise<void> {
-    while (this.#underWay.size > 0) await Promise.all(this.#underWay);
+    await this.#running;
   }
 
-  private async lookAgain(renamings: readonly Renaming[]): Promise<void> {
-    for (let rest = renamings; rest[0];) {
-      await this.waitForOthers(rest[0].transaction);
-      const found = await Promise.all(rest.map(async (renaming) => this.readNewer(renaming)));
-      const names = collectNames(inOrderOfReceipt(found.flat()));
-      const written = await Connection.use(this.dataSource, async (connection) =>
-        writeBatch(connection, NOTHING, names),
-      );
-      rest = written.renamings;
+  /** One at a time, so that alternating names take no connections from the commits. */
+  private async run(): Promise<void> {
+    while (this.#open.size > 0) {
+      const renamings = [...this.#open.values()];
+      this.#open.clear();
+      try {
+        this.settle(await this.lookAgain(renamings));
+      } catch (error) {
+        this.#logger.warn('names may be out of date', { error: describeError(error) });
+      }
     }
   }
 
-  private async waitForOthers(transaction: string): Promise<void> {
-    for (let poll = 0; poll < MAX_POLLS; poll += 1) {
-      type Row = { has_settled: boolean };
+  private async lookAgain(renamings: readonly Renaming[]): Promise<readonly Renaming[]> {
+    const deadline = performance.now() + PATIENCE_MS;
+    for (const { transaction } of renamings) {
+      const { horizon } = await this.poll<{ horizon: string }>(ALL_SEE, transaction, deadline);
+      await this.poll(HAVE_ENDED, horizon, deadline);
+    }
+    const newest = new NewestNames();
+    for (const renaming of renamings) await this.readNewer(renaming, newest);
+    const { renamings: again } = await Connection.use(this.dataSource, async (connection) =>
+      writeBatch(connection, NOTHING, newest.rows),
+    );
+    return again;
+  }
+
+  private async poll<Row extends object>(statement: Statement, transaction: string, deadline: number): Promise<Row> {
+    for (;;) {
       const [row] = await Connection.use(this.dataSource, async (connection) =>
-        connection.query<Row>(HAS_SETTLED, [transaction]),
+        connection.query<Row>(statement, [transaction]),
       );
-      if (row?.has_settled) return;
+      if (row) return row;
+      if (performance.now() > deadline) throw new Error('some other write has been under way for too long');
       await sleep(POLL_INTERVAL_MS);
     }
-    throw new Error('some transaction has been open for too long');
   }
 
-  private async readNewer({ workflowId, since }: Renaming): Promise<Notification[]> {
+  /** Page by page, of which only the names are kept: there may be a day of deliveries. */
+  private async readNewer({ workflowId, since }: Renaming, newest: NewestNames): Promise<void> {
     type Row = { id: string; kind: Kind; received_at: Date; body: Buffer };
-    const found: Notification[] = [];
     let after = [since.named_at.toISOString(), since.named_by];
     for (;;) {
       const rows = await Connection.use(this.dataSource, async (connection) =>
         connection.query<Row>(READ_NEWER, [workflowId, ...after, PAGE_SIZE]),
       );
       for (const { id, kind, received_at: receivedAt, body } of rows) {
-        found.push(...judgeAgain({ id, kind, receivedAt }, body));
+        for (const notification of judgeAgain({ id, kind, receivedAt }, body)) newest.add(notification);
       }
       const last = rows.at(-1);
-      if (!last || rows.length < PAGE_SIZE) return found;
+      if (!last || rows.length < PAGE_SIZE) return;
       after = [last.received_at.toISOString(), last.id];
     }
   }
@@ -89,15 +108,25 @@ export class Names {
 
 /** @param notifications in order of receipt: of those that name the same thing the last one is the newest */
 export function collectNames(notifications: readonly Notification[]): NameRows {
-  const workflows = new Map<string, WorkflowEntity>();
-  const nodeTasks = new Map<string, NodeTaskEntity>();
-  for (const { id: named_by, receivedAt: named_at, completion } of notifications) {
+  const newest = new NewestNames();
+  for (const notification of notifications) newest.add(notification);
+  return newest.rows;
+}
+
+class NewestNames {
+  readonly #workflows = new Map<string, WorkflowEntity>();
+  readonly #nodeTasks = new Map<string, NodeTaskEntity>();
+
+  get rows(): NameRows {
+    return { workflows: [...this.#workflows.values()], nodeTasks: [...this.#nodeTasks.values()] };
+  }
+
+  add({ id: named_by, receivedAt: named_at, completion }: Notification): void {
     const { workflow_id, workflow_name, rows } = completion;
     const naming = { workflow_id, named_at, named_by };
-    workflows.set(workflow_id, { ...naming, workflow_name });
-    for (const row of rows) nodeTasks.set(`${workflow_id}\0${row.nodetask_id}`, { ...naming, ...row });
+    this.#workflows.set(workflow_id, { ...naming, workflow_name });
+    for (const row of rows) this.#nodeTasks.set(`${workflow_id}\0${row.nodetask_id}`, { ...naming, ...row });
   }
-  return { workflows: [...workflows.values()], nodeTasks: [...nodeTasks.values()] };
 }
 
 /** None if an earlier version of this service accepted what this one would not. */

@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import path from 'node:path';
@@ -41,6 +42,9 @@ export async function commit(file: SpoolFile, changes: () => readonly Promise<un
   }
 }
 
+/** The signals by which a process ends that reads what cannot be: not those by which somebody ends it. */
+const CRASHES = new Set(['SIGSEGV', 'SIGBUS', 'SIGABRT', 'SIGILL', 'SIGFPE']);
+
 /**
  * Makes sure that the spool in a folder, if there is one, can be read. LMDB maps its file into memory and trusts it: a damaged
  * one ends the process by a signal as likely as with an error. So another process reads it first, from end to end.
@@ -56,9 +60,8 @@ export async function setAsideIfDamaged(directory: string): Promise<string | und
 
 async function isDamaged(directory: string): Promise<boolean> {
   const check = fileURLToPath(new URL('spool-check.js', import.meta.url));
-  return new Promise((resolve) => {
-    execFile(process.execPath, [check, directory], (error) => {
-      resolve(error !== null && (Boolean(error.signal) || error.code === DAMAGED_EXIT_CODE));
-    });
-  });
+  // In a group of its own: Ctrl-C in a terminal is for the service, which then ends in order.
+  const reader = spawn(process.execPath, [check, directory], { detached: true, stdio: 'ignore' });
+  const [code, signal] = (await once(reader, 'exit')) as [number | null, NodeJS.Signals | null];
+  return code === DAMAGED_EXIT_CODE || CRASHES.has(signal ?? '');
 }

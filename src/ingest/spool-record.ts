@@ -39,10 +39,13 @@ export function encodeValue({ receipt, body, refusal }: SpoolRecord): Buffer {
   return value;
 }
 
-/** @throws Error if these are not the bytes that were written */
+/** These are not the bytes that were written. */
+export class DamagedRecordError extends Error {}
+
+/** @throws DamagedRecordError */
 export function decodeRecord(key: Buffer, value: Buffer): SpoolRecord {
   if (key.length !== KEY_BYTES || value.length < PREFIX_BYTES || value.readUInt32BE(0) !== crc32(value.subarray(4))) {
-    throw new Error('a record of the spool is damaged');
+    throw new DamagedRecordError('a record of the spool is damaged');
   }
   const bodyStart = PREFIX_BYTES + value.readUInt32BE(4);
   const header = JSON.parse(value.toString('utf8', PREFIX_BYTES, bodyStart)) as {

@@ -5,10 +5,20 @@ import { CONFIG, type Config } from '../config.js';
 import { describeError } from '../database/errors.js';
 import type { SpoolCondition } from '../operations/door-state.js';
 import { commit, openSpoolFile, setAsideIfDamaged, type SpoolFile } from './spool-file.js';
+import { within } from './within.js';
 import { decodeRecord, encodeKey, encodeValue, type SpoolRecord } from './spool-record.js';
+
+/** A disk that takes longer takes nothing, as far as a sender can wait. */
+const COMMIT_LIMIT_MS = 5_000;
+const RETRY_PAUSE_MS = 1_000;
+
+/** Written and removed again in one transaction, to see whether the disk takes anything. */
+const PROBE = Buffer.from('probe');
 
 /** The spool takes nothing just now. */
 export class SpoolError extends Error {
+  override readonly name = 'SpoolError';
+
   constructor(readonly condition: Exclude<SpoolCondition, 'ok'>) {
     super(`the spool is ${condition}`);
   }
@@ -30,8 +40,10 @@ export class Spool {
   readonly #logger = new Logger('Spool');
   readonly #directory: string;
   readonly #maxBytes: number;
+  readonly #damaged = new Set<string>();
   #file: SpoolFile | undefined;
   #condition: SpoolCondition = 'unwritable';
+  #retryAt = 0;
 
   constructor(@Inject(CONFIG) config: Config) {
     this.#directory = path.join(config.dataDir, 'spool');
@@ -48,7 +60,17 @@ export class Spool {
       this.#file = openSpoolFile(this.#directory);
       this.#condition = 'ok';
     } catch (error) {
-      this.#logger.error('the spool cannot be used', { directory: this.#directory, error: describeError(error) });
+      if (this.#retryAt === 0) this.#logger.error('the spool cannot be used', { error: describeError(error) });
+      this.#retryAt = performance.now() + RETRY_PAUSE_MS;
+    }
+  }
+
+  /** Looks whether what was wrong has been put right. To be called now and then while nothing else is asked of the spool. */
+  async recover(): Promise<void> {
+    if (this.#condition === 'ok' || performance.now() < this.#retryAt) return;
+    if (!this.#file) return this.open();
+    if (this.usage().bytes < this.#maxBytes) {
+      await this.commit((file) => [file.put(PROBE, PROBE), file.remove(PROBE)]).catch(() => undefined);
     }
   }
 
@@ -90,7 +112,9 @@ export class Spool {
     try {
       return decodeRecord(key, value);
     } catch {
-      this.#logger.error('a record of the spool is damaged');
+      const name = key.toString('hex');
+      if (!this.#damaged.has(name)) this.#logger.error('a record of the spool is damaged');
+      this.#damaged.add(name);
       return undefined;
     }
   }
@@ -102,15 +126,21 @@ export class Spool {
   }
 
   async close(): Promise<void> {
-    await this.#file?.close();
+    const file = this.#file;
     this.#file = undefined;
+    await file?.close();
   }
 
   private async commit(changes: (file: SpoolFile) => Promise<unknown>[]): Promise<void> {
     const file = this.#file;
-    if (!file) throw new SpoolError('unwritable');
+    // A disk that took nothing a moment ago is not asked again for every notification.
+    if (!file || (this.#condition === 'unwritable' && performance.now() < this.#retryAt))
+      throw new SpoolError('unwritable');
     try {
-      await commit(file, () => changes(file));
+      await within(
+        COMMIT_LIMIT_MS,
+        commit(file, () => changes(file)),
+      );
       this.#condition = 'ok';
     } catch (error) {
       this.fail('unwritable', error);
@@ -122,6 +152,7 @@ export class Spool {
       this.#logger.error(`the spool is ${condition}`, error === undefined ? {} : { error: describeError(error) });
     }
     this.#condition = condition;
+    this.#retryAt = performance.now() + RETRY_PAUSE_MS;
     throw new SpoolError(condition);
   }
 

@@ -1,21 +1,8 @@
 import type { Columns } from './arrays.js';
+import { INGEST_NAME } from '../database/data-source.js';
 import type { Statement } from './connection.js';
 
 /** The SQL of the way in. Arrays, one per column, carry any number of rows with one constant text. */
-
-/**
- * Parameters: workflow ids, case ids, callee numbers. In key order, so that two writers never wait for each other in a ring.
- * A case that another transaction holds is passed over rather than waited for: its neighbours must not wait with it.
- */
-export const LOCK_CASES: Statement = {
-  name: 'lock_cases',
-  text: `
-  SELECT stored.*
-  FROM unnest($1::text[], $2::text[], $3::text[]) AS asked (workflow_id, case_id, callee_number)
-  JOIN cases stored USING (workflow_id, case_id, callee_number)
-  ORDER BY stored.workflow_id, stored.case_id, stored.callee_number
-  FOR UPDATE OF stored SKIP LOCKED`,
-};
 
 /** Parameter: case refs. Reads ix_notifications_case. */
 export const READ_HISTORIES: Statement = {
@@ -103,6 +90,20 @@ function list(columns: Columns, prefix = ''): string {
 }
 
 /**
+ * Parameters: workflow ids, case ids, callee numbers. In key order, so that two writers never wait for each other in a ring.
+ * A case that another transaction holds is passed over rather than waited for: its neighbours must not wait with it.
+ */
+export const LOCK_CASES: Statement = {
+  name: 'lock_cases',
+  text: `
+  SELECT ${list(NEW_CASE, 'stored.')}
+  FROM unnest($1::text[], $2::text[], $3::text[]) AS asked (workflow_id, case_id, callee_number)
+  JOIN cases stored USING (workflow_id, case_id, callee_number)
+  ORDER BY stored.workflow_id, stored.case_id, stored.callee_number
+  FOR UPDATE OF stored SKIP LOCKED`,
+};
+
+/**
  * Writes a batch, but for the new cases that turn out to be known, with what belongs to them: the ids of those are returned
  * as `lost`. Another transaction made them first, which is asked for rather than run into: PostgreSQL logs a violated constraint
  * with the number in it. Run by itself the statement is a transaction of its own.
@@ -178,10 +179,26 @@ export const WRITE_BATCH: Statement = {
   WHERE is_renamed`,
 };
 
-/** Parameter: a transaction. Whether all that began before it have ended. */
-export const HAS_SETTLED: Statement = {
-  name: 'has_settled',
-  text: `SELECT pg_snapshot_xmin(pg_current_snapshot()) > $1::xid8 AS has_settled`,
+/** The connections of this and all other replicas on which notifications are written. */
+const WRITERS = `
+  SELECT FROM pg_stat_activity
+  WHERE application_name = '${INGEST_NAME}' AND datname = current_database() AND pid <> pg_backend_pid()`;
+
+/**
+ * Parameter: a transaction that has ended. Once no statement that began before its end is under way any more: the
+ * transactions of all that did end before the one returned.
+ */
+export const ALL_SEE: Statement = {
+  name: 'all_see',
+  text: `
+  SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS horizon
+  WHERE NOT EXISTS (${WRITERS} AND age(backend_xmin) >= age($1::xid8::xid))`,
+};
+
+/** Parameter: a transaction. A row once all before it have ended. */
+export const HAVE_ENDED: Statement = {
+  name: 'have_ended',
+  text: `SELECT true AS have_ended WHERE NOT EXISTS (${WRITERS} AND age(backend_xid) > age($1::xid8::xid))`,
 };
 
 /**

@@ -1,0 +1,198 @@
+import { cp, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { audit } from './support/audit.js';
+import { LOAD_MS, POLL, TEST_TIMEOUT_MS } from './support/chaos.js';
+import { fillUp, makeDiskImage, mountDiskImage, mountSmallDisk, unmount } from './support/disk.js';
+import { awaitDrained, type Booted, killHard, metric, readiness, Stage } from './support/stage.js';
+import { ofItsOwn, type Traffic } from './support/traffic.js';
+
+/** The spool's disk is full, out of reach or damaged, while PostgreSQL is away too. */
+vi.setConfig({ testTimeout: TEST_TIMEOUT_MS });
+
+let stage: Stage;
+beforeAll(async () => {
+  stage = await Stage.set();
+});
+afterEach(async () => stage.clear());
+afterAll(async () => stage.strike());
+
+test('on a full disk it refuses with 503 and says so, and accepts again when PostgreSQL is back', async (context) => {
+  const folder = await stage.folder();
+  await mountSmallDisk(context, folder, 4_096);
+  stage.afterwards(async () => unmount(folder));
+  const database = await stage.postgres.createDatabase();
+  const service = await stage.boot(database, folder);
+  const traffic = stage.traffic([service.url]).start();
+  await outlastFullSpool(service, traffic);
+  expect(await audit('disk full', database, traffic)).toEqual([]);
+});
+
+test('with SPOOL_MAX_BYTES reached it refuses with 503 and says so, and accepts again when PostgreSQL is back', async () => {
+  const database = await stage.postgres.createDatabase();
+  const service = await stage.boot(database, await stage.folder(), { SPOOL_MAX_BYTES: '200000' });
+  const traffic = stage.traffic([service.url]).start();
+  await outlastFullSpool(service, traffic);
+  expect(await audit('SPOOL_MAX_BYTES reached', database, traffic)).toEqual([]);
+});
+
+/** Takes PostgreSQL away until the spool is full, looks at what is said of that, and brings PostgreSQL back. */
+async function outlastFullSpool(service: Booted, traffic: Traffic): Promise<void> {
+  await expect.poll(() => traffic.acknowledged, POLL).toBeGreaterThan(0);
+  await stage.postgres.kill();
+  const before = traffic.acknowledged;
+  await expect.poll(() => traffic.refused, POLL).toBeGreaterThan(50);
+  expect(traffic.acknowledged).toBeGreaterThan(before);
+  await traffic.stop(); // while it lasts, a small batch may still find room where a large one does not
+  await expect.poll(async () => (await traffic.post())?.status, { ...POLL, interval: 1 }).toBe(503);
+  const ready = await readiness(service.url);
+  expect([ready.status, ready.body]).toEqual([
+    503,
+    { status: 'not_ready', postgres: 'down', spool: 'full', spooled: expect.any(Number) },
+  ]);
+  expect(ready.body['spooled']).toBeGreaterThan(0);
+  expect(await metric(service.url, 'airudder_door_accepting')).toBe(0);
+  expect(await metric(service.url, 'airudder_spool_usable')).toBe(0);
+  expect(await metric(service.url, 'airudder_spool_notifications')).toBe(ready.body['spooled']);
+  expect(service.process.output()).toMatch('"message":"the spool is full"');
+
+  traffic.start();
+  await stage.postgres.start();
+  await awaitDrained(service.url);
+  const drainedAt = traffic.acknowledged;
+  await expect.poll(() => traffic.acknowledged, POLL).toBeGreaterThan(drainedAt);
+  await traffic.stop();
+  await awaitDrained(service.url);
+  expect(await metric(service.url, 'airudder_door_accepting')).toBe(1);
+  expect(await metric(service.url, 'airudder_spool_usable')).toBe(1);
+}
+
+for (const wasUsed of [true, false]) {
+  const sort = wasUsed ? 'where its spool is' : 'where it has no spool yet';
+  test(`a full disk ${sort} neither stops its start nor its door, as long as PostgreSQL is there`, async (context) => {
+    const folder = await stage.folder();
+    await mountSmallDisk(context, folder, 2_048);
+    stage.afterwards(async () => unmount(folder));
+    const database = await stage.postgres.createDatabase();
+    if (wasUsed) await killHard(await stage.boot(database, folder));
+    await fillUp(folder);
+    const service = await stage.boot(database, folder);
+    const traffic = stage.traffic([service.url]);
+    await traffic.run(LOAD_MS / 4);
+    expect([traffic.refused, traffic.unanswered]).toEqual([0, []]);
+    expect((await readiness(service.url)).body).toMatchObject({ status: 'ready', postgres: 'up' });
+
+    await stage.postgres.kill();
+    await expect.poll(async () => (await traffic.post())?.status, POLL).toBe(503);
+    expect((await readiness(service.url)).status).toBe(503);
+    await stage.postgres.start();
+    await expect.poll(async () => (await traffic.post())?.status, POLL).toBe(200);
+    expect(await audit(`disk full ${sort}`, database, traffic)).toEqual([]);
+  });
+}
+
+test('a folder where no spool can be made neither stops the start nor the door, as long as PostgreSQL is there', async () => {
+  const database = await stage.postgres.createDatabase();
+  const folder = await stage.folder();
+  await writeFile(path.join(folder, 'spool'), 'a file in its place');
+  const service = await stage.boot(database, folder);
+  const traffic = stage.traffic([service.url]);
+  await traffic.run(LOAD_MS / 4);
+  expect([traffic.refused, traffic.unanswered]).toEqual([0, []]);
+  expect((await readiness(service.url)).body).toMatchObject({ status: 'ready', postgres: 'up', spool: 'unwritable' });
+  expect(service.process.output()).toMatch('"message":"the spool cannot be used"');
+
+  await stage.postgres.kill();
+  await expect.poll(async () => (await traffic.post())?.status, POLL).toBe(503);
+  const ready = await readiness(service.url);
+  expect([ready.status, ready.body]).toMatchObject([503, { postgres: 'down', spool: 'unwritable' }]);
+  expect(await metric(service.url, 'airudder_door_accepting')).toBe(0);
+  await stage.postgres.start();
+  await expect.poll(async () => (await traffic.post())?.status, POLL).toBe(200);
+  expect(await audit('no spool', database, traffic)).toEqual([]);
+});
+
+test('what the spool has acknowledged survives a power cut at the next moment', async (context) => {
+  const folder = await stage.folder();
+  const [image, copy] = [`${folder}.image`, `${folder}-copy.image`];
+  await makeDiskImage(context, image, 64);
+  await mountDiskImage(context, folder, image);
+  stage.afterwards(async () => unmount(folder));
+  const database = await stage.postgres.createDatabase();
+  await stage.postgres.kill();
+  const service = await stage.boot(database, folder);
+  const traffic = stage.traffic([service.url]);
+  await traffic.run(LOAD_MS / 4);
+  await cp(image, copy);
+  await killHard(service);
+
+  const restored = await stage.folder();
+  await mountDiskImage(context, restored, copy);
+  stage.afterwards(async () => unmount(restored));
+  await stage.postgres.start();
+  const again = await stage.boot(database, restored);
+  await awaitDrained(again.url);
+  expect(await audit('power cut', database, traffic)).toEqual([]);
+});
+
+const MARK = 'to be damaged';
+
+const DAMAGES: [string, (file: string) => Promise<void>][] = [
+  ['overwritten with other bytes', async (file) => writeFile(file, randomBytes((await readFile(file)).length))],
+  // A page has 4,096 bytes; behind the last notification there may be space for more.
+  ['cut off in its middle', async (file) => truncate(file, (await readFile(file)).lastIndexOf(MARK) >> 1)],
+  [
+    'pages in the middle overwritten with other bytes',
+    async (file) => {
+      const bytes = await readFile(file);
+      const end = bytes.lastIndexOf(MARK);
+      for (let page = 8 + (end >> 13); page < end >> 12; page += 1) randomBytes(4_096).copy(bytes, page * 4_096);
+      await writeFile(file, bytes);
+    },
+  ],
+  [
+    'one wrong bit in the body of a notification',
+    async (file) => {
+      const bytes = await readFile(file);
+      // Old copies of the page may lie in the file too.
+      for (let at = bytes.indexOf(MARK); at !== -1; at = bytes.indexOf(MARK, at + 1))
+        bytes[at] = MARK.charCodeAt(0) ^ 1;
+      await writeFile(file, bytes);
+    },
+  ],
+];
+
+test('a damaged spool is set aside as it is, loudly, and neither stops the start nor the door', async () => {
+  const database = await stage.postgres.createDatabase();
+  await stage.postgres.kill();
+  const origin = await stage.folder();
+  const before = await stage.boot(database, origin);
+  const lost = stage.traffic([before.url], (n) => ({ ...ofItsOwn(n), callee_number: MARK }));
+  await lost.run(LOAD_MS / 8);
+  expect(lost.acknowledged).toBeGreaterThan(0);
+  await killHard(before);
+
+  const services = await Promise.all(DAMAGES.map(async ([sort, damage]) => bootDamaged(sort, damage)));
+  const urls = services.map(({ url }) => url);
+  const traffic = stage.traffic(urls);
+  await traffic.run(LOAD_MS / 4);
+  expect([traffic.refused, traffic.unanswered]).toEqual([0, []]);
+  await stage.postgres.start();
+  await awaitDrained(...urls);
+  expect(await audit('spool damaged', database, traffic, { damages: DAMAGES.map(([sort]) => sort) })).toEqual([]);
+
+  async function bootDamaged(sort: string, damage: (file: string) => Promise<void>): Promise<Booted> {
+    const folder = await stage.folder();
+    await cp(origin, folder, { recursive: true });
+    const file = path.join(folder, 'spool', 'data.mdb');
+    await damage(file);
+    const bytes = await readFile(file);
+    const service = await stage.boot(database, folder);
+    const aside = (await readdir(folder)).find((name) => name.startsWith('spool-damaged-'));
+    expect(aside, sort).toBeDefined();
+    expect((await readFile(path.join(folder, aside ?? '', 'data.mdb'))).equals(bytes), sort).toBe(true);
+    expect(service.process.output()).toMatch(/"level":"error".*"message":"the spool was damaged and is set aside/);
+    return service;
+  }
+});
