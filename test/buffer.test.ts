@@ -1,3 +1,4 @@
+import { Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -73,3 +74,21 @@ async function sendAllButTheEnd(length: number): Promise<Socket> {
   await new Promise((resolve) => socket.write(Buffer.alloc(length - 1, ' '), resolve));
   return socket;
 }
+
+test('after a body that is too large the connection serves the next notification', async () => {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const sockets = new Set<unknown>();
+  const post = async (body: Buffer): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      const headers = { 'content-type': 'application/json', 'transfer-encoding': 'chunked' };
+      const sent = request(`${service.url}${webhookPath()}`, { agent, method: 'POST', headers }, (answer) => {
+        answer.resume().once('end', () => resolve(answer.statusCode));
+      });
+      sent.once('socket', (socket) => sockets.add(socket)).once('error', reject);
+      sent.end(body);
+    });
+  expect(await post(Buffer.alloc(8 * 1_048_576, ' '))).toBe(413);
+  expect(await post(Buffer.from(JSON.stringify(notification({ case_id: 'after one too large' }))))).toBe(200);
+  expect(sockets.size).toBe(1);
+  agent.destroy();
+});

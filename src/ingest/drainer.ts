@@ -15,6 +15,9 @@ const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 const LOOK_INTERVAL_MS = 100;
 const MAX_PAUSE_MS = 1_000;
 
+/** At the end PostgreSQL gets that long for the batch under way: one that hangs must not hold up the end. */
+const END_LIMIT_MS = 1_000;
+
 /**
  * Brings the spool to PostgreSQL, oldest first, while new notifications take the direct way. Nobody waits for it, so it waits
  * for PostgreSQL as long as the connection allows: one that is slow must not keep the spool from shrinking. What is drained stays in the
@@ -44,10 +47,10 @@ export class Drainer {
     this.#running = this.run();
   }
 
-  /** Returns when the batch under way is done; what is left stays in the spool for the next start. */
+  /** Returns when the batch under way is done or given up; what is left stays in the spool for the next start. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await this.#running;
+    await Promise.race([this.#running, sleep(END_LIMIT_MS)]);
   }
 
   private async run(): Promise<void> {

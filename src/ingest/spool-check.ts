@@ -1,21 +1,29 @@
 import { DAMAGED_EXIT_CODE, openSpoolFile } from './spool-file.js';
-import { decodeRecord, DamagedRecordError } from './spool-record.js';
+import { DamagedRecordError, decodeRecord } from './spool-record.js';
 
 /** A program of its own: reads the spool in the folder given from end to end, and tells by its exit code what it found. */
 
-/** What LMDB says of a file that is wrong. Anything else it says, such as a lack of rights or memory, proves nothing. */
-const LMDB_DAMAGE = new Set([
-  -30797, // MDB_PAGE_NOTFOUND
-  -30796, // MDB_CORRUPTED
-  -30794, // MDB_VERSION_MISMATCH
-  -30793, // MDB_INVALID
+/** LMDB's own codes, below zero, that say something of this process or its neighbours rather than of the file. */
+const NO_DAMAGE = new Set([
+  -30790, // MDB_READERS_FULL
+  -30789, // MDB_TLS_FULL
+  -30785, // MDB_MAP_RESIZED
 ]);
 
 try {
   const file = openSpoolFile(process.argv[2] ?? '', { readOnly: true });
-  for (const { key, value } of file.getRange()) decodeRecord(key, value);
+  let found = 0;
+  for (const { key, value } of file.getRange()) {
+    decodeRecord(key, value);
+    found += 1;
+  }
+  // At a damaged page LMDB may take its way for ended.
+  const { entryCount } = file.getStats() as { entryCount: number };
+  if (found !== entryCount) throw new DamagedRecordError(`of ${entryCount} records ${found} can be reached`);
   await file.close();
 } catch (error) {
-  const isDamage = error instanceof DamagedRecordError || LMDB_DAMAGE.has((error as { code: number }).code);
+  // Codes above zero are the operating system's: no rights, no memory. They prove nothing.
+  const { code = 0 } = error as { code?: number | string };
+  const isDamage = typeof code === 'string' || (code <= 0 && !NO_DAMAGE.has(code));
   process.exitCode = isDamage ? DAMAGED_EXIT_CODE : 1;
 }

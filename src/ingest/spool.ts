@@ -5,12 +5,16 @@ import { CONFIG, type Config } from '../config.js';
 import { describeError } from '../database/errors.js';
 import type { SpoolCondition } from '../operations/door-state.js';
 import { commit, openSpoolFile, setAsideIfDamaged, type SpoolFile } from './spool-file.js';
+import { isDiskFull, SpoolSpace } from './spool-space.js';
 import { within } from './within.js';
 import { decodeRecord, encodeKey, encodeValue, type SpoolRecord } from './spool-record.js';
 
 /** A disk that takes longer takes nothing, as far as a sender can wait. */
 const COMMIT_LIMIT_MS = 5_000;
 const RETRY_PAUSE_MS = 1_000;
+
+/** Pages that a commit may need beside those of its records; also what is left for draining when the disk is full. */
+const SPARE_PAGES = 64;
 
 /** Written and removed again in one transaction, to see whether the disk takes anything. */
 const PROBE = Buffer.from('probe');
@@ -40,6 +44,7 @@ export class Spool {
   readonly #logger = new Logger('Spool');
   readonly #directory: string;
   readonly #maxBytes: number;
+  readonly #space: SpoolSpace;
   readonly #damaged = new Set<string>();
   #file: SpoolFile | undefined;
   #condition: SpoolCondition = 'unwritable';
@@ -48,6 +53,7 @@ export class Spool {
   constructor(@Inject(CONFIG) config: Config) {
     this.#directory = path.join(config.dataDir, 'spool');
     this.#maxBytes = config.spoolMaxBytes;
+    this.#space = new SpoolSpace(this.#directory);
   }
 
   /** Opens the spool. Whatever is wrong with it is logged and no reason not to start: PostgreSQL may be all that is needed. */
@@ -57,6 +63,7 @@ export class Spool {
       if (aside)
         this.#logger.error('the spool was damaged and is set aside: what it holds is not in PostgreSQL', { aside });
       await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+      await this.#space.probe();
       this.#file = openSpoolFile(this.#directory);
       this.#condition = 'ok';
     } catch (error) {
@@ -70,7 +77,7 @@ export class Spool {
     if (this.#condition === 'ok' || performance.now() < this.#retryAt) return;
     if (!this.#file) return this.open();
     if (this.usage().bytes < this.#maxBytes) {
-      await this.commit((file) => [file.put(PROBE, PROBE), file.remove(PROBE)]).catch(() => undefined);
+      await this.write(0, 0, (file) => [file.put(PROBE, PROBE), file.remove(PROBE)]).catch(() => undefined);
     }
   }
 
@@ -89,7 +96,7 @@ export class Spool {
     const entries = records.map((record) => [encodeKey(record.receipt), encodeValue(record)] as const);
     const added = entries.reduce((sum, [key, value]) => sum + key.length + value.length, 0);
     if (this.usage().bytes + added > this.#maxBytes) this.fail('full');
-    await this.commit((file) => entries.map(async ([key, value]) => file.put(key, value)));
+    await this.write(entries.length, added, (file) => entries.map(async ([key, value]) => file.put(key, value)));
   }
 
   /** The oldest ones behind a key, or of all, up to a number and about so many bytes; at least one if there is one. */
@@ -131,7 +138,18 @@ export class Spool {
     await file?.close();
   }
 
-  private async commit(changes: (file: SpoolFile) => Promise<unknown>[]): Promise<void> {
+  /** Commits what adds to the spool, once the disk has room for it: pages are at least half full, or copied whole. */
+  private async write(records: number, bytes: number, changes: Changes): Promise<void> {
+    const { lastPageNumber, pageSize } = this.stats();
+    try {
+      await this.#space.ensure((lastPageNumber + 1 + records + SPARE_PAGES) * pageSize + 2 * bytes);
+    } catch (error) {
+      this.fail(isDiskFull(error) ? 'full' : 'unwritable', error);
+    }
+    await this.commit(changes);
+  }
+
+  private async commit(changes: Changes): Promise<void> {
     const file = this.#file;
     // A disk that took nothing a moment ago is not asked again for every notification.
     if (!file || (this.#condition === 'unwritable' && performance.now() < this.#retryAt))
@@ -158,11 +176,23 @@ export class Spool {
 
   /** Bytes of the pages in use: free ones are filled again before the file grows. */
   private usage(): { entryCount: number; bytes: number } {
-    if (!this.#file) return { entryCount: 0, bytes: 0 };
-    const { entryCount, pageSize, ...pages } = this.#file.getStats() as Stats;
-    const { treeBranchPageCount, treeLeafPageCount, overflowPages } = pages;
+    const { entryCount, pageSize, treeBranchPageCount, treeLeafPageCount, overflowPages } = this.stats();
     return { entryCount, bytes: pageSize * (treeBranchPageCount + treeLeafPageCount + overflowPages) };
+  }
+
+  private stats(): Stats {
+    return (this.#file?.getStats() as Stats | undefined) ?? NO_STATS;
   }
 }
 
-type Stats = Record<'entryCount' | 'pageSize' | 'treeBranchPageCount' | 'treeLeafPageCount' | 'overflowPages', number>;
+type Changes = (file: SpoolFile) => Promise<unknown>[];
+
+const NO_STATS = {
+  entryCount: 0,
+  pageSize: 0,
+  lastPageNumber: 0,
+  treeBranchPageCount: 0,
+  treeLeafPageCount: 0,
+  overflowPages: 0,
+};
+type Stats = Readonly<typeof NO_STATS>;
