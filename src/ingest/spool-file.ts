@@ -43,7 +43,7 @@ export async function commit(file: SpoolFile, changes: () => readonly Promise<un
 }
 
 /** The signals by which a process ends that reads what cannot be: not those by which somebody ends it. */
-const CRASHES = new Set(['SIGSEGV', 'SIGBUS', 'SIGABRT', 'SIGILL', 'SIGFPE']);
+const CRASHES = new Set(['SIGSEGV', 'SIGBUS', 'SIGABRT', 'SIGILL', 'SIGFPE', 'SIGTRAP']);
 
 /**
  * Makes sure that the spool in a folder, if there is one, can be read. LMDB maps its file into memory and trusts it: a damaged
