@@ -1,9 +1,13 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { NotificationBuffer } from './buffer.js';
 import { Drainer } from './drainer.js';
 import { Names } from './names.js';
 import { Room } from './room.js';
 import { Spool } from './spool.js';
+
+/** At the end names get that long: a write of another replica that lasts longer must not hold up the end. */
+const NAMES_LIMIT_MS = 1_000;
 
 /** Beginning and end of the way in. */
 @Injectable()
@@ -32,7 +36,7 @@ export class Intake implements OnModuleDestroy {
     await this.buffer.close();
     await this.drainer.stop();
     await this.spool.close();
-    await this.names.settled();
+    await Promise.race([this.names.settled(), sleep(NAMES_LIMIT_MS, undefined, { ref: false })]);
     const { notifications } = this.room.taken;
     if (notifications > 0) this.#logger.error('notifications not saved and not acknowledged', { notifications });
   }
