@@ -37,6 +37,6 @@ EXPOSE 3000
 # The image has no curl. Liveness, not readiness: a restart of the service does not bring PostgreSQL back.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.PORT || 3000) + '/health/live').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
-# Not through npm, which would stand between the service and its signals. The limit is that of "start:prod": without
-# it Node.js lets garbage pile up to twice the memory under load.
-CMD ["node", "--max-semi-space-size=16", "dist/src/main.js"]
+# Not through npm, which would stand between the service and its signals. The limits are those of "start:prod": without
+# them Node.js lets garbage pile up to twice the memory under load.
+CMD ["node", "--max-semi-space-size=16", "--heap-growing-percent=50", "dist/src/main.js"]
