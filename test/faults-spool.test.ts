@@ -147,7 +147,8 @@ const DAMAGES: [string, (file: string) => Promise<void>][] = [
     async (file) => {
       const bytes = await readFile(file);
       const end = bytes.lastIndexOf(MARK);
-      for (let page = 8 + (end >> 13); page < end >> 12; page += 1) randomBytes(4_096).copy(bytes, page * 4_096);
+      const first = Math.max(2, end >> 13); // the first two tell where everything is
+      for (let page = first; page <= end >> 12; page += 1) randomBytes(4_096).copy(bytes, page * 4_096);
       await writeFile(file, bytes);
     },
   ],
