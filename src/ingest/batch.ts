@@ -6,7 +6,7 @@ import type {
   WorkflowEntity,
 } from '../database/entities.js';
 import { encodeColumns } from './arrays.js';
-import type { Connection } from './connection.js';
+import type { Connection } from '../database/connection.js';
 import type { Batch } from './fold.js';
 import type { Notification } from './notification.js';
 import { CASE_NODE_TASK, KNOWN_CASE, NEW_CASE, NODE_TASK, NOTIFICATION, WORKFLOW, WRITE_BATCH } from './statements.js';

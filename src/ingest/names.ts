@@ -4,7 +4,7 @@ import { DataSource } from 'typeorm';
 import type { NodeTaskEntity, WorkflowEntity } from '../database/entities.js';
 import { describeError } from '../database/errors.js';
 import { type NameRows, type Renaming, writeBatch } from './batch.js';
-import { Connection, type Statement } from './connection.js';
+import { Connection, type Statement } from '../database/connection.js';
 import { fold } from './fold.js';
 import { judge, type Kind, type Notification, type Receipt } from './notification.js';
 import { Refusal } from './refusal.js';

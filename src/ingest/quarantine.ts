@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { Connection } from './connection.js';
+import { Connection } from '../database/connection.js';
 import { readIds, type Receipt } from './notification.js';
 import type { Refusal } from './refusal.js';
 import { QUARANTINE } from './statements.js';

@@ -1,6 +1,6 @@
 import type { Columns } from './arrays.js';
 import { INGEST_NAME } from '../database/data-source.js';
-import type { Statement } from './connection.js';
+import type { Statement } from '../database/connection.js';
 
 /** The SQL of the way in. Arrays, one per column, carry any number of rows with one constant text. */
 

@@ -6,7 +6,7 @@ import { describeError, isRefused, isRetryable } from '../database/errors.js';
 import { Metrics } from '../operations/metrics.js';
 import { encodeColumns } from './arrays.js';
 import { type Outcomes, writeBatch, type Written } from './batch.js';
-import { Connection } from './connection.js';
+import { Connection } from '../database/connection.js';
 import { type Batch, comesOutOfOrder, type Delivered, fold, identityOf, inOrderOfReceipt } from './fold.js';
 import { collectNames, Names } from './names.js';
 import type { Notification } from './notification.js';

@@ -1,11 +1,9 @@
 import { Injectable } from '@nestjs/common';
-import { InjectDataSource } from '@nestjs/typeorm';
-import { DataSource } from 'typeorm';
-import { QUERY } from '../database/data-source.js';
 import type { CaseQuery } from './case.query.js';
 import { type CaseRow, CaseResponse } from './case.response.js';
 import { Cursors } from './cursor.js';
 import { type Page, toPage } from './page.js';
+import { Reads } from './reads.js';
 import { parseTime } from './time.js';
 
 const CASE_FILTERS = ['workflow_id', 'case_id', 'callee_number'] as const;
@@ -55,12 +53,12 @@ type TotalledRow = (CaseRow | { [column in keyof CaseRow]: null }) & { readonly 
 @Injectable()
 export class CasesReader {
   constructor(
-    @InjectDataSource(QUERY) private readonly dataSource: DataSource,
+    private readonly reads: Reads,
     private readonly cursors: Cursors,
   ) {}
 
   async get(id: string, reveals: boolean): Promise<CaseResponse | undefined> {
-    const [row] = await this.dataSource.query<CaseRow[]>(GET_CASE, [id]);
+    const [row] = await this.reads.query<CaseRow>(GET_CASE, [id]);
     return row && CaseResponse.from(row, reveals);
   }
 
@@ -72,7 +70,7 @@ export class CasesReader {
     const question = questionOf(query);
     const position = await this.cursors.read(question, query.cursor);
     const { text, parameters } = listStatement(query, position as [number, string] | undefined);
-    const rows = await this.dataSource.query<TotalledRow[]>(text, parameters);
+    const rows = await this.reads.query<TotalledRow>(text, parameters);
     const page = await toPage(
       rows.filter((row): row is CaseRow & TotalledRow => row.id !== null),
       query.limit,

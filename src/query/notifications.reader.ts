@@ -1,7 +1,4 @@
 import { Injectable } from '@nestjs/common';
-import { InjectDataSource } from '@nestjs/typeorm';
-import { DataSource } from 'typeorm';
-import { QUERY } from '../database/data-source.js';
 import { BodyResponse } from './body.response.js';
 import { Cursors } from './cursor.js';
 import {
@@ -10,6 +7,7 @@ import {
   type NotificationWithBodyResponse,
 } from './notification.response.js';
 import { type Page, type PageQuery, toPage } from './page.js';
+import { Reads } from './reads.js';
 
 const COLUMNS = `
   n.id, n.kind, n.received_at, n.verdict, octet_length(n.body) AS body_bytes, n.case_ref, c.workflow_id, c.case_id,
@@ -32,12 +30,12 @@ const BEFORE_ALL = ['-infinity', '00000000-0000-0000-0000-000000000000'] as cons
 @Injectable()
 export class NotificationsReader {
   constructor(
-    @InjectDataSource(QUERY) private readonly dataSource: DataSource,
+    private readonly reads: Reads,
     private readonly cursors: Cursors,
   ) {}
 
   async get(id: string, reveals: boolean): Promise<NotificationWithBodyResponse | undefined> {
-    const [row] = await this.dataSource.query<(NotificationRow & { body: Buffer })[]>(GET_NOTIFICATION, [id]);
+    const [row] = await this.reads.query<NotificationRow & { body: Buffer }>(GET_NOTIFICATION, [id]);
     return row && { ...NotificationResponse.from(row, reveals), ...BodyResponse.from(row.body, reveals) };
   }
 
@@ -50,7 +48,7 @@ export class NotificationsReader {
     const question = ['case notifications', caseRef];
     const position = await this.cursors.read(question, query.cursor);
     const [receivedAt, id] = position ? [new Date(position[0] as number), position[1]] : BEFORE_ALL;
-    const rows = await this.dataSource.query<NotificationRow[]>(LIST_NOTIFICATIONS_OF_CASE, [
+    const rows = await this.reads.query<NotificationRow>(LIST_NOTIFICATIONS_OF_CASE, [
       caseRef,
       receivedAt,
       id,

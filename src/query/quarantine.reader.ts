@@ -1,10 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import { InjectDataSource } from '@nestjs/typeorm';
-import { DataSource } from 'typeorm';
-import { QUERY } from '../database/data-source.js';
 import { BodyResponse } from './body.response.js';
 import { Cursors } from './cursor.js';
 import { type Page, type PageQuery, toPage } from './page.js';
+import { Reads } from './reads.js';
 import { QuarantineResponse, type QuarantineRow, type QuarantineWithBodyResponse } from './quarantine.response.js';
 
 const COLUMNS = `
@@ -24,14 +22,14 @@ const AFTER_ALL = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 @Injectable()
 export class QuarantineReader {
   constructor(
-    @InjectDataSource(QUERY) private readonly dataSource: DataSource,
+    private readonly reads: Reads,
     private readonly cursors: Cursors,
   ) {}
 
   async list(query: PageQuery, reveals: boolean): Promise<Page<QuarantineResponse>> {
     const question = ['quarantine'];
     const position = (await this.cursors.read(question, query.cursor)) ?? [AFTER_ALL];
-    const rows = await this.dataSource.query<QuarantineRow[]>(LIST_QUARANTINE, [position[0], query.limit + 1]);
+    const rows = await this.reads.query<QuarantineRow>(LIST_QUARANTINE, [position[0], query.limit + 1]);
     return toPage(
       rows,
       query.limit,
@@ -41,7 +39,7 @@ export class QuarantineReader {
   }
 
   async get(id: string, reveals: boolean): Promise<QuarantineWithBodyResponse | undefined> {
-    const [row] = await this.dataSource.query<(QuarantineRow & { body: Buffer })[]>(GET_QUARANTINED, [id]);
+    const [row] = await this.reads.query<QuarantineRow & { body: Buffer }>(GET_QUARANTINED, [id]);
     return row && { ...QuarantineResponse.from(row, reveals), ...BodyResponse.from(row.body, reveals) };
   }
 }

@@ -6,12 +6,13 @@ import { NotificationsController } from './notifications.controller.js';
 import { NotificationsReader } from './notifications.reader.js';
 import { QuarantineController } from './quarantine.controller.js';
 import { QuarantineReader } from './quarantine.reader.js';
+import { Reads } from './reads.js';
 import { WorkflowsController } from './workflows.controller.js';
 import { WorkflowsReader } from './workflows.reader.js';
 
 /** Postgres → HTTP. */
 @Module({
   controllers: [WorkflowsController, CasesController, NotificationsController, QuarantineController],
-  providers: [WorkflowsReader, CasesReader, NotificationsReader, QuarantineReader, Cursors],
+  providers: [WorkflowsReader, CasesReader, NotificationsReader, QuarantineReader, Cursors, Reads],
 })
 export class QueryModule {}

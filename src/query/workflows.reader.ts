@@ -1,9 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { InjectDataSource } from '@nestjs/typeorm';
-import { DataSource } from 'typeorm';
-import { QUERY } from '../database/data-source.js';
 import { Cursors } from './cursor.js';
 import { type Page, type PageQuery, toPage } from './page.js';
+import { Reads } from './reads.js';
 import {
   NodeTaskResponse,
   type NodeTaskRow,
@@ -56,7 +54,7 @@ const EXISTS = `SELECT FROM workflows WHERE workflow_id = $1`;
 @Injectable()
 export class WorkflowsReader {
   constructor(
-    @InjectDataSource(QUERY) private readonly dataSource: DataSource,
+    private readonly reads: Reads,
     private readonly cursors: Cursors,
   ) {}
 
@@ -66,12 +64,7 @@ export class WorkflowsReader {
     const [asOf, before, workflowId] = position
       ? [new Date(position[0] as number), new Date(position[1] as number), position[2]]
       : ['infinity', 'infinity', ''];
-    const rows = await this.dataSource.query<WorkflowRow[]>(LIST_WORKFLOWS, [
-      asOf,
-      before,
-      workflowId,
-      query.limit + 1,
-    ]);
+    const rows = await this.reads.query<WorkflowRow>(LIST_WORKFLOWS, [asOf, before, workflowId, query.limit + 1]);
     const moment = position?.[0] ?? rows[0]?.last_notified_at.getTime() ?? 0;
     return toPage(rows, query.limit, WorkflowResponse.from, async (last) =>
       this.cursors.write(question, [moment, last.last_notified_at.getTime(), last.workflow_id]),
@@ -79,7 +72,7 @@ export class WorkflowsReader {
   }
 
   async get(workflowId: string): Promise<WorkflowDetailResponse | undefined> {
-    const [row] = await this.dataSource.query<WorkflowDetailRow[]>(GET_WORKFLOW, [workflowId]);
+    const [row] = await this.reads.query<WorkflowDetailRow>(GET_WORKFLOW, [workflowId]);
     return row && WorkflowDetailResponse.from(row);
   }
 
@@ -87,13 +80,8 @@ export class WorkflowsReader {
   async listNodeTasks(workflowId: string, query: PageQuery): Promise<Page<NodeTaskResponse> | undefined> {
     const question = ['node tasks', workflowId];
     const position = (await this.cursors.read(question, query.cursor)) ?? [''];
-    const rows = await this.dataSource.query<NodeTaskRow[]>(LIST_NODE_TASKS, [
-      workflowId,
-      position[0],
-      query.limit + 1,
-    ]);
-    if (rows.length === 0 && (await this.dataSource.query<unknown[]>(EXISTS, [workflowId])).length === 0)
-      return undefined;
+    const rows = await this.reads.query<NodeTaskRow>(LIST_NODE_TASKS, [workflowId, position[0], query.limit + 1]);
+    if (rows.length === 0 && (await this.reads.query<object>(EXISTS, [workflowId])).length === 0) return undefined;
     return toPage(rows, query.limit, NodeTaskResponse.from, async (last) =>
       this.cursors.write(question, [last.nodetask_id]),
     );

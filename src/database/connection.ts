@@ -1,5 +1,5 @@
 import type { Client, QueryResultRow } from 'pg';
-import type { DataSource, QueryRunner } from 'typeorm';
+import type { DataSource, QueryRunner, ReplicationMode } from 'typeorm';
 
 /** A statement of constant text. By its name PostgreSQL keeps it parsed and planned for each connection. */
 export interface Statement {
@@ -17,8 +17,13 @@ export class Connection {
     private readonly runner: QueryRunner,
   ) {}
 
-  static async use<T>(dataSource: DataSource, work: (connection: Connection) => Promise<T>): Promise<T> {
-    const runner = dataSource.createQueryRunner();
+  /** @param mode `slave` reads from a replica, where the data source has any */
+  static async use<T>(
+    dataSource: DataSource,
+    work: (connection: Connection) => Promise<T>,
+    mode: ReplicationMode = 'master',
+  ): Promise<T> {
+    const runner = dataSource.createQueryRunner(mode);
     try {
       return await work(new Connection((await runner.connect()) as Client, runner));
     } finally {

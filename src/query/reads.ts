@@ -1,0 +1,51 @@
+import { createHash } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import type { QueryResultRow } from 'pg';
+import { DataSource } from 'typeorm';
+import { Connection } from '../database/connection.js';
+import { QUERY } from '../database/data-source.js';
+
+/**
+ * So many statements are kept parsed and planned on each connection: all that have constant text, and of the lists the
+ * combinations of filters that are asked for first. The rest is planned each time, so that no number of odd questions
+ * fills PostgreSQL's memory.
+ */
+const MAX_PREPARED = 100;
+
+/** Where all readers send their statements. */
+@Injectable()
+export class Reads {
+  readonly #names = new Map<string, string>();
+
+  constructor(@InjectDataSource(QUERY) private readonly dataSource: DataSource) {}
+
+  /** One statement; on a read replica, if there is any, which may be a moment behind. */
+  async query<Row extends QueryResultRow>(text: string, values: readonly unknown[]): Promise<Row[]> {
+    return this.run('slave', text, values);
+  }
+
+  /** One statement where all that is committed can be seen. */
+  async queryPrimary<Row extends QueryResultRow>(text: string, values: readonly unknown[]): Promise<Row[]> {
+    return this.run('master', text, values);
+  }
+
+  private async run<Row extends QueryResultRow>(
+    mode: 'master' | 'slave',
+    text: string,
+    values: readonly unknown[],
+  ): Promise<Row[]> {
+    const statement = { name: this.nameOf(text), text };
+    return Connection.use(this.dataSource, async (connection) => connection.query<Row>(statement, values), mode);
+  }
+
+  /** Empty for a statement that is not kept. */
+  private nameOf(text: string): string {
+    const known = this.#names.get(text);
+    if (known !== undefined) return known;
+    if (this.#names.size >= MAX_PREPARED) return '';
+    const name = createHash('sha256').update(text).digest('base64url').slice(0, 22);
+    this.#names.set(text, name);
+    return name;
+  }
+}
