@@ -138,6 +138,9 @@ export class CaseNodeTaskEntity {
 @Check('ck_notifications_verdict', `verdict IN ('first', 'repeat', 'changed', 'late')`)
 @Index('ix_notifications_case', ['case_ref', 'received_at', 'id'])
 @Index('ix_notifications_workflow', ['workflow_id', 'received_at', 'id'])
+@Index('ix_notifications_feed', ['position', 'id', 'workflow_id'], {
+  where: `verdict IN ('first', 'changed') OR rewrites_past`,
+})
 export class NotificationEntity {
   /** UUIDv7 made at receipt; also the answer's X-Request-Id. */
   @PrimaryColumn({ type: 'uuid', primaryKeyConstraintName: 'pk_notifications' })
@@ -163,11 +166,39 @@ export class NotificationEntity {
 
   @Column({ type: 'bytea' })
   body: Buffer;
+
+  /**
+   * Place in the change feed, below which nothing is committed any more once all older transactions have ended: the id of
+   * the transaction that wrote it, `feed_clock.ahead_by` further on. One transaction's deliveries follow by id.
+   */
+  // As TypeORM reads the default back, without its casts: they stand in the migration.
+  @Column({ type: 'bigint', default: () => '((pg_current_xact_id()))' })
+  position: string;
+
+  /** Came out of order, and still changed what is shown of its case: the completion or the revision. */
+  @Column({ type: 'boolean', default: false })
+  rewrites_past: boolean;
+}
+
+/**
+ * One row: by how much positions in the change feed run ahead of the server's transaction ids. They do once the database
+ * was restored from a dump into a server that counts from the beginning: what was given out stays behind what is new.
+ */
+@Entity('feed_clock')
+@Check('ck_feed_clock_one', 'id = 1')
+export class FeedClockEntity {
+  @PrimaryColumn({ type: 'smallint', default: 1, primaryKeyConstraintName: 'pk_feed_clock' })
+  id: number;
+
+  @Column({ type: 'bigint' })
+  ahead_by: string;
 }
 
 /** One refused body. Equal bytes refused for the same reason are counted, not stored again. */
 @Entity('quarantined_notifications')
 @Unique('uq_quarantined_notifications_body', ['kind', 'reason', 'body_digest'])
+@Index('ix_quarantined_notifications_case', ['case_id'])
+@Index('ix_quarantined_notifications_callee', ['callee_number'])
 export class QuarantinedNotificationEntity {
   /** UUIDv7 of the first receipt, so that the order of ids is the order of receipt. */
   @PrimaryColumn({ type: 'uuid', primaryKeyConstraintName: 'pk_quarantined_notifications' })
@@ -224,6 +255,7 @@ export const entities = [
   CaseEntity,
   CaseNodeTaskEntity,
   NotificationEntity,
+  FeedClockEntity,
   QuarantinedNotificationEntity,
   InstanceSecretEntity,
 ];

@@ -36,11 +36,28 @@ async function runMigrations(databaseUrl: string): Promise<Migration[]> {
   const options = dataSourceOptions(databaseUrl, { poolSize: 1 });
   const dataSource = await new DataSource(options).initialize();
   try {
-    return await dataSource.runMigrations({ transaction: 'each' });
+    const migrations = await dataSource.runMigrations({ transaction: 'each' });
+    await dataSource.query(WIND_FEED_CLOCK);
+    return migrations;
   } finally {
     await dataSource.destroy();
   }
 }
+
+/**
+ * A server into which the database was restored from a dump counts its transactions from the beginning: without this, its
+ * feed would show nothing until it has caught up. The leap is larger than what any server counts between a dump and its
+ * restore, so that the cursors given out meanwhile stay behind what is new too.
+ */
+const WIND_FEED_CLOCK = `
+  UPDATE feed_clock
+  SET ahead_by = newest.position + (2 ^ 40)::bigint
+  FROM (
+    SELECT position FROM notifications
+    WHERE verdict IN ('first', 'changed') OR rewrites_past
+    ORDER BY position DESC, id DESC
+    LIMIT 1) AS newest
+  WHERE newest.position >= ahead_by + pg_snapshot_xmax(pg_current_snapshot())::text::bigint`;
 
 /** These hold any text: the second one because it takes bytes as they come. */
 const FIT_ENCODINGS = new Set(['UTF8', 'SQL_ASCII']);

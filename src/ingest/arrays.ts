@@ -39,6 +39,11 @@ const integer: Layout<number> = {
   sizeOf: () => 4,
   write: (value, target, offset) => void target.writeInt32BE(value, offset),
 };
+const boolean: Layout<boolean> = {
+  oid: 16,
+  sizeOf: () => 1,
+  write: (value, target, offset) => void target.writeUInt8(value ? 1 : 0, offset),
+};
 /** Microseconds since 2000, in 64 bits; exact, because a time here has milliseconds. */
 const timestamptz: Layout<Date> = {
   oid: 1184,
@@ -49,7 +54,7 @@ const timestamptz: Layout<Date> = {
     target.writeUInt32BE(microseconds - Math.floor(microseconds / TWO_TO_32) * TWO_TO_32, offset + 4);
   },
 };
-const LAYOUTS = { text, bytea, uuid, integer, timestamptz };
+const LAYOUTS = { text, bytea, uuid, integer, boolean, timestamptz };
 
 export type ColumnType = keyof typeof LAYOUTS;
 

@@ -76,7 +76,13 @@ function toCaseNodeTasks({ state, completion }: Batch['contents'][number]): Case
   return completion.rows.map((row, position) => ({ case_ref, position, workflow_id, completed_at, ...row }));
 }
 
-function toRow({ notification, case_ref, verdict }: Batch['notifications'][number]): NotificationEntity {
+function toRow({
+  notification,
+  case_ref,
+  verdict,
+  rewritesPast: rewrites_past,
+}: Batch['notifications'][number]): Omit<NotificationEntity, 'position'> {
   const { id, kind, receivedAt: received_at, contentDigest: content_digest, body, completion } = notification;
-  return { id, kind, received_at, verdict, workflow_id: completion.workflow_id, case_ref, content_digest, body };
+  const { workflow_id } = completion;
+  return { id, kind, received_at, verdict, workflow_id, case_ref, content_digest, body, rewrites_past };
 }

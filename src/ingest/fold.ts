@@ -14,6 +14,8 @@ interface Judged {
   readonly notification: Notification;
   readonly case_ref: string;
   readonly verdict: Verdict;
+  /** Came out of order, and still changed the completion or the revision of its case. */
+  readonly rewritesPast: boolean;
 }
 
 /** What a batch of notifications makes of the tables. */
@@ -69,9 +71,9 @@ export function fold(
     if (!entry) {
       const made = begin(notification);
       folds.set(identity, made);
-      judged.push({ notification, case_ref: made.state.id, verdict: 'first' });
+      judged.push({ notification, case_ref: made.state.id, verdict: 'first', rewritesPast: false });
     } else if (isStored(entry, notification)) known.push(notification);
-    else judged.push({ notification, case_ref: entry.state.id, verdict: apply(entry, notification) });
+    else judged.push({ notification, case_ref: entry.state.id, ...apply(entry, notification) });
   }
   const all = [...folds.values()];
   const changed = all.filter(({ state, before }) => state.notification_count !== before?.notification_count);
@@ -123,8 +125,9 @@ function isStored({ history }: Fold, { id }: Notification): boolean {
   return history?.some((delivered) => delivered.id === id) ?? false;
 }
 
-function apply(entry: Fold, notification: Notification): Verdict {
+function apply(entry: Fold, notification: Notification): Pick<Judged, 'verdict' | 'rewritesPast'> {
   const { state, history } = entry;
+  const { revision, completed_at } = state;
   const isSame = notification.contentDigest.equals(state.content_digest);
   const isLate = comesOutOfOrder(notification, state);
   state.notification_count += 1;
@@ -140,10 +143,12 @@ function apply(entry: Fold, notification: Notification): Verdict {
     }
     state.last_notified_at = notification.receivedAt;
     state.current_notification_id = notification.id;
+    history?.push(notification);
   }
-  if (!isLate) history?.push(notification);
-  if (isSame) return 'repeat';
-  return isLate ? 'late' : 'changed';
+  return {
+    verdict: isSame ? 'repeat' : isLate ? 'late' : 'changed',
+    rewritesPast: isLate && (state.revision !== revision || state.completed_at < completed_at),
+  };
 }
 
 /**

@@ -71,6 +71,7 @@ export const NOTIFICATION = {
   case_ref: 'uuid',
   content_digest: 'bytea',
   body: 'bytea',
+  rewrites_past: 'boolean',
 } as const;
 
 /** The parameters of `WRITE_BATCH`: the columns of rows of these, one after the other. */
@@ -139,8 +140,8 @@ export const WRITE_BATCH: Statement = {
     WHERE case_ref NOT IN (SELECT id FROM lost)
   ),
   deliveries AS (
-    INSERT INTO notifications (${list(NOTIFICATION)})
-    SELECT *
+    INSERT INTO notifications (${list(NOTIFICATION)}, position)
+    SELECT *, (SELECT ahead_by + pg_current_xact_id()::text::bigint FROM feed_clock)
     FROM ${rows(NOTIFICATION, 'delivery')}
     WHERE case_ref NOT IN (SELECT id FROM lost)
   ),
