@@ -15,6 +15,7 @@ import { Intake } from './ingest/intake.js';
 import { renderBanner } from './local/banner.js';
 import { DataDirLock } from './local/data-dir-lock.js';
 import { startEmbeddedPostgres } from './local/embedded-postgres.js';
+import { Watcher } from './query/watcher.js';
 import { trackConnections } from './operations/connections.js';
 
 /** Time that requests under way get to be answered when the service ends. */
@@ -60,7 +61,9 @@ async function start(started: (() => Promise<unknown>)[], signal: AbortSignal): 
   const app = await createApp(config, databaseUrl, logger);
   const connections = trackConnections(app.getHttpServer(), ANSWER_GRACE_MS);
   started.push(async () => {
-    await connections.refuseNew();
+    const answered = connections.refuseNew();
+    app.get(Watcher).end(); // who waits for a case is answered with what is so now
+    await answered;
     const closed = app.close();
     connections.end();
     await closed;

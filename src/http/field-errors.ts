@@ -2,15 +2,21 @@ import type { ValidationError } from 'class-validator';
 import type { FieldError } from './problem.js';
 
 /**
- * Turns what class-validator found on one object into one line per fault.
+ * Turns what class-validator found on an object, and on what is in it, into one line per fault.
  *
  * @param parent where that object stands, if it is a part of something: `rows[1]`
  */
 export function toFieldErrors(errors: readonly ValidationError[], parent?: string): FieldError[] {
   return errors.flatMap((error) => {
-    const path = parent === undefined ? nameOf(error) : `${parent}.${nameOf(error)}`;
-    return messagesOf(error).map((message) => ({ path, message }));
+    const path = pathOf(nameOf(error), parent);
+    return [...messagesOf(error).map((message) => ({ path, message })), ...toFieldErrors(error.children ?? [], path)];
   });
+}
+
+/** The items of a list are named by their numbers. */
+function pathOf(name: string, parent: string | undefined): string {
+  if (parent === undefined) return name;
+  return /^\d+$/.test(name) ? `${parent}[${name}]` : `${parent}.${name}`;
 }
 
 /** What is no string fails every rule about strings too; saying so once is clearer. */

@@ -45,6 +45,11 @@ export const PROBLEMS = {
     'Not found',
     'There is nothing at this address. A wrong webhook token and an unknown kind get this answer too.',
   ],
+  not_seen: [
+    404,
+    'Not seen',
+    'Asked with `strict`: nothing was received of some of the cases; `errors` names each one.',
+  ],
   body_too_large: [
     413,
     'Body too large',

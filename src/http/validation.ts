@@ -17,7 +17,7 @@ export class RequestValidation extends ValidationPipe {
   }
 
   override async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
-    if (metadata.type === 'query') refuseInheritedNames(value as object);
+    if (metadata.type === 'query' || metadata.type === 'body') refuseInheritedNames(value as object);
     return super.transform(value, metadata);
   }
 }

@@ -61,6 +61,12 @@ export class Metrics {
     registers: [this.registry],
   });
 
+  readonly #watching = new Gauge({
+    name: 'airudder_watching_requests',
+    help: 'Requests and streams that wait for something to be completed.',
+    registers: [this.registry],
+  });
+
   constructor(@InjectDataSource() ingest: DataSource, @InjectDataSource(QUERY) query: DataSource, door: DoorState) {
     collectDefaultMetrics({ register: this.registry });
     const poolGauge = (name: string, help: string, read: (pool: Pool) => number): Gauge =>
@@ -104,6 +110,10 @@ export class Metrics {
     poolGauge('connections', 'Open connections to PostgreSQL.', (pool) => pool.totalCount);
     poolGauge('idle_connections', 'Open connections that nobody uses.', (pool) => pool.idleCount);
     poolGauge('waiting_requests', 'Requests that wait for a connection.', (pool) => pool.waitingCount);
+  }
+
+  setWatching(requests: number): void {
+    this.#watching.set(requests);
   }
 
   countReceived(): void {

@@ -1,12 +1,19 @@
-import { Controller, Get, Query } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, Post, Query, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { NeedsScope, Reveals } from '../access/api-key.guard.js';
+import type { Response } from 'express';
+import { ReadsJson } from '../http/json-body.js';
+import { ApiWait, PREFERENCE_APPLIED, Wait } from '../http/prefer.js';
+import { Problem } from '../http/problem.js';
 import { ApiProblems } from '../http/problem.openapi.js';
 import { NoQuery } from '../http/validation.js';
 import { CaseQuery } from './case.query.js';
 import { CaseResponse } from './case.response.js';
 import { CasesReader } from './cases.reader.js';
 import { ApiIdParam, found, IdParam } from './found.js';
+import { Lookup } from './lookup.js';
+import { LookupRequest } from './lookup.request.js';
+import { LookupResponse } from './lookup.response.js';
 import { NotificationResponse } from './notification.response.js';
 import { NotificationsReader } from './notifications.reader.js';
 import { ApiPage, type Page, PageQuery } from './page.js';
@@ -19,6 +26,7 @@ export class CasesController {
   constructor(
     private readonly cases: CasesReader,
     private readonly notifications: NotificationsReader,
+    private readonly lookups: Lookup,
   ) {}
 
   @Get()
@@ -36,6 +44,35 @@ export class CasesController {
   @ApiProblems('invalid_request', 'invalid_cursor')
   async list(@Query() query: CaseQuery, @Reveals() reveals: boolean): Promise<Page<CaseResponse>> {
     return this.cases.list(query, reveals);
+  }
+
+  @Post('lookup')
+  @HttpCode(200)
+  @ReadsJson()
+  @ApiOperation({
+    operationId: 'lookupCases',
+    summary: 'Whether many cases are done: one verdict for each',
+    description:
+      'One verdict for every item, in the order asked, duplicates included. With `Prefer: wait=N` (1 to 60 seconds) the answer ' +
+      'comes as soon as all asked cases are completed (`mode` `any`: one of them), else when the time is up, with what is so ' +
+      'then: that is `200` too. Of one item at most 100 cases are shown, of all together 10,000.',
+  })
+  @ApiWait('`wait=N`: wait for at most N seconds (1 to 60).')
+  @ApiOkResponse({ type: LookupResponse, description: 'The verdicts.', headers: PREFERENCE_APPLIED })
+  @ApiProblems('not_seen')
+  async lookup(
+    @Body() request: LookupRequest,
+    @Reveals() reveals: boolean,
+    @Wait() seconds: number,
+    @Res({ passthrough: true }) response: Response,
+    @Query() _none: NoQuery,
+  ): Promise<LookupResponse> {
+    const answer =
+      seconds === 0
+        ? await this.lookups.ask(request, reveals)
+        : await this.lookups.wait(request, reveals, seconds, response);
+    if (seconds > 0) response.setHeader('Preference-Applied', `wait=${seconds}`);
+    return request.strict ? allSeen(answer) : answer;
   }
 
   @Get(':id')
@@ -63,4 +100,16 @@ export class CasesController {
   ): Promise<Page<NotificationResponse>> {
     return found(await this.notifications.listOfCase(id, query, reveals));
   }
+}
+
+function allSeen(answer: LookupResponse): LookupResponse {
+  const errors = answer.data.flatMap(({ status }, index) =>
+    status === 'not_seen' ? [{ path: `cases[${index}]`, message: 'was not seen' }] : [],
+  );
+  if (errors.length === 0) return answer;
+  throw new Problem(
+    'not_seen',
+    `Of ${answer.data.length} asked cases ${errors.length} were not seen: see errors.`,
+    errors,
+  );
 }

@@ -25,7 +25,7 @@ const fit = (label: string, bytes: string): string =>
  * @param shown a statement that selects the ids of those to show; their node tasks are then read by pk_case_node_tasks,
  *   their names by pk_workflows and pk_node_tasks
  */
-const selectCases = (shown: string): string => `
+export const selectCases = (shown: string): string => `
   WITH shown AS MATERIALIZED (${shown})
   SELECT c.id, c.workflow_id, ${fit('w.workflow_name', 'sum(octet_length(w.workflow_name)) OVER ()')} AS workflow_name,
     c.case_id, c.callee_number, c.completed_at, c.last_notified_at, c.notification_count, c.revision, t.node_tasks

@@ -1,18 +1,35 @@
 import { Module } from '@nestjs/common';
 import { CasesController } from './cases.controller.js';
 import { CasesReader } from './cases.reader.js';
+import { OperationsModule } from '../operations/operations.module.js';
 import { Cursors } from './cursor.js';
+import { Ingestion } from './ingestion.js';
+import { Lookup } from './lookup.js';
+import { LookupReader } from './lookup.reader.js';
 import { NotificationsController } from './notifications.controller.js';
 import { NotificationsReader } from './notifications.reader.js';
 import { QuarantineController } from './quarantine.controller.js';
 import { QuarantineReader } from './quarantine.reader.js';
 import { Reads } from './reads.js';
+import { Watcher } from './watcher.js';
 import { WorkflowsController } from './workflows.controller.js';
 import { WorkflowsReader } from './workflows.reader.js';
 
 /** Postgres → HTTP. */
 @Module({
+  imports: [OperationsModule],
   controllers: [WorkflowsController, CasesController, NotificationsController, QuarantineController],
-  providers: [WorkflowsReader, CasesReader, NotificationsReader, QuarantineReader, Cursors, Reads],
+  providers: [
+    WorkflowsReader,
+    CasesReader,
+    NotificationsReader,
+    QuarantineReader,
+    Cursors,
+    Reads,
+    Lookup,
+    LookupReader,
+    Watcher,
+    Ingestion,
+  ],
 })
 export class QueryModule {}

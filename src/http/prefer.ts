@@ -1,0 +1,35 @@
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import { ApiHeader } from '@nestjs/swagger';
+import type { Request } from 'express';
+
+const MAX_WAIT_S = 60;
+
+/** `wait=N`, with what RFC 7240 allows around it: other preferences, parameters, quotes, spaces, any case. */
+const WAIT = /(?:^|,)\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=[,;]|$)/i;
+
+/**
+ * How many seconds the client is ready to wait (`Prefer: wait=N`, RFC 7240), at most 60; 0 if it did not say. As the
+ * standard wants it, what cannot be understood is ignored, and what was applied is told in `Preference-Applied`.
+ */
+export function readWait(header: string | string[] | undefined): number {
+  const [, seconds] = WAIT.exec([header ?? ''].flat().join(',')) ?? [];
+  return Math.min(Number(seconds ?? 0), MAX_WAIT_S);
+}
+
+/** `readWait` of the request. */
+export const Wait = createParamDecorator((_: unknown, context: ExecutionContext): number =>
+  readWait(context.switchToHttp().getRequest<Request>().headers['prefer']),
+);
+
+/** Documents the request header. */
+export function ApiWait(description: string): MethodDecorator {
+  return ApiHeader({ name: 'Prefer', required: false, description, example: 'wait=10', schema: { type: 'string' } });
+}
+
+/** Documents the answer's header. */
+export const PREFERENCE_APPLIED = {
+  'Preference-Applied': {
+    description: 'The preference that was taken into account, for example `wait=10`; absent if none was.',
+    schema: { type: 'string', example: 'wait=10' },
+  },
+};

@@ -1,0 +1,128 @@
+import { Injectable } from '@nestjs/common';
+import { maskNumber } from '../access/mask.js';
+import { type CaseRow, CaseResponse } from './case.response.js';
+import { selectCases } from './cases.reader.js';
+import { Ingestion, LAST_NOTIFICATION_AT } from './ingestion.js';
+import type { AskedCase } from './lookup.request.js';
+import type { LookupResponse, VerdictResponse } from './lookup.response.js';
+import { Reads } from './reads.js';
+
+/** So many cases are shown of one item, and of all together, where the items would otherwise match more. */
+const MAX_CASES_OF_ITEM = 100;
+const MAX_CASES = 10_000;
+
+const IS_WANTED = `
+  (asked.case_id IS NULL OR c.case_id = asked.case_id)
+  AND (asked.workflow_id IS NULL OR c.workflow_id = asked.workflow_id)
+  AND (asked.callee_number IS NULL OR c.callee_number = asked.callee_number)`;
+
+/**
+ * Everything that is known of the asked cases, in one statement. Each item is looked up along one index: with workflow and
+ * case id uq_cases_identity, with a case id alone ix_cases_case, with a number ix_cases_callee. The cases of an index that
+ * is in order of completion are read from its end; the few of a workflow and case id are sorted, by an expression, lest
+ * an index in order of completion seem the better one. What matches nothing is looked for in quarantine
+ * (ix_quarantined_notifications_case, _callee), where a field that could not be read may be the one asked for.
+ *
+ * Parameters: case ids, workflow ids, callee numbers, each null where not asked for; how many cases of an item, and one more.
+ */
+export const LOOK_UP = `
+  WITH asked AS MATERIALIZED (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY
+      AS asked (case_id, workflow_id, callee_number, place)
+  ),
+  matches AS MATERIALIZED (
+    SELECT place, found.id FROM asked CROSS JOIN LATERAL (
+      SELECT c.id FROM cases c
+      WHERE c.workflow_id = asked.workflow_id AND c.case_id = asked.case_id AND ${IS_WANTED}
+      ORDER BY ROW (c.completed_at, c.id) DESC LIMIT $4) AS found
+    WHERE asked.case_id <> '' AND asked.workflow_id IS NOT NULL
+    UNION ALL
+    SELECT place, found.id FROM asked CROSS JOIN LATERAL (
+      SELECT c.id FROM cases c
+      WHERE c.case_id = asked.case_id AND ${IS_WANTED}
+      ORDER BY c.completed_at DESC, c.id DESC LIMIT $4) AS found
+    WHERE asked.case_id <> '' AND asked.workflow_id IS NULL
+    UNION ALL
+    SELECT place, found.id FROM asked CROSS JOIN LATERAL (
+      SELECT c.id FROM cases c
+      WHERE c.callee_number = asked.callee_number AND ${IS_WANTED}
+      ORDER BY c.completed_at DESC, c.id DESC LIMIT $4) AS found
+    WHERE coalesce(asked.case_id, '') = ''
+  ),
+  held AS (
+    SELECT place FROM asked
+    WHERE place NOT IN (SELECT place FROM matches) AND EXISTS (
+      SELECT FROM quarantined_notifications q
+      WHERE (q.case_id = nullif(asked.case_id, '') OR (coalesce(asked.case_id, '') = '' AND q.callee_number = asked.callee_number))
+        AND coalesce(q.workflow_id = asked.workflow_id, true)
+        AND coalesce(q.callee_number = asked.callee_number, true))
+  )
+  SELECT known.last_notification_at, known.held, places.places, found.*
+  FROM (SELECT ${LAST_NOTIFICATION_AT} AS last_notification_at, ARRAY (SELECT place::integer FROM held) AS held) AS known
+  LEFT JOIN (
+    (SELECT id, array_agg(place::integer) AS places FROM matches GROUP BY id) AS places
+    JOIN (${selectCases('SELECT DISTINCT id FROM matches')}) AS found USING (id)
+  ) ON true`;
+
+type Row = { last_notification_at: Date | null; held: number[]; places: number[] } & (
+  CaseRow | { [column in keyof CaseRow]: null }
+);
+
+/** Answers for many cases at once. */
+@Injectable()
+export class LookupReader {
+  constructor(
+    private readonly reads: Reads,
+    private readonly ingestion: Ingestion,
+  ) {}
+
+  /** @param where `primary` sees all that is committed, at once */
+  async read(asked: readonly AskedCase[], reveals: boolean, where: 'replica' | 'primary'): Promise<LookupResponse> {
+    const limit = Math.min(MAX_CASES_OF_ITEM, Math.floor(MAX_CASES / asked.length));
+    const column = (name: keyof AskedCase): (string | null)[] => asked.map((item) => item[name] ?? null);
+    const parameters = [column('case_id'), column('workflow_id'), column('callee_number'), limit + 1];
+    const rows = await (where === 'primary'
+      ? this.reads.queryPrimary<Row>(LOOK_UP, parameters)
+      : this.reads.query<Row>(LOOK_UP, parameters));
+    const held = new Set(rows[0]?.held);
+    const matches = matchesByPlace(rows);
+    return {
+      data: asked.map((item, index) =>
+        toVerdict(item, matches.get(index + 1) ?? [], held.has(index + 1), limit, reveals),
+      ),
+      ingestion: this.ingestion.describe(rows[0]?.last_notification_at ?? null),
+    };
+  }
+}
+
+function matchesByPlace(rows: readonly Row[]): Map<number, CaseRow[]> {
+  const matches = new Map<number, CaseRow[]>();
+  for (const row of rows) {
+    if (row.id === null) continue;
+    for (const place of row.places) {
+      const others = matches.get(place);
+      if (others) others.push(row);
+      else matches.set(place, [row]);
+    }
+  }
+  return matches;
+}
+
+function toVerdict(
+  asked: AskedCase,
+  matches: CaseRow[],
+  isHeld: boolean,
+  limit: number,
+  reveals: boolean,
+): VerdictResponse {
+  const newestFirst = matches.toSorted(
+    (a, b) => b.completed_at.getTime() - a.completed_at.getTime() || (a.id < b.id ? 1 : -1),
+  );
+  const { callee_number } = asked;
+  return {
+    asked: !callee_number || reveals ? asked : { ...asked, callee_number: maskNumber(callee_number) },
+    status: matches.length > 0 ? 'completed' : isHeld ? 'held' : 'not_seen',
+    cases: newestFirst.slice(0, limit).map((row) => CaseResponse.from(row, reveals)),
+    has_more: matches.length > limit,
+  };
+}

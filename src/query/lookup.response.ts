@@ -1,0 +1,41 @@
+import { ApiProperty, PartialType } from '@nestjs/swagger';
+import { CaseResponse } from './case.response.js';
+import { IngestionResponse } from './ingestion.js';
+import { AskedCase } from './lookup.request.js';
+
+export const STATUSES = ['completed', 'held', 'not_seen'] as const;
+
+/** The question again. */
+class AskedCaseResponse extends PartialType(AskedCase) {}
+
+/** What is known of one asked case. */
+export class VerdictResponse {
+  @ApiProperty({ description: 'The item as asked. Masked like every number without the scope `reveal`.' })
+  asked: AskedCaseResponse;
+
+  @ApiProperty({
+    enum: STATUSES,
+    description:
+      '`completed`: at least one case matches. `held`: none does, but a refused notification in quarantine names it; somebody ' +
+      'has to look at it. `not_seen`: nothing was received.',
+    example: 'completed',
+  })
+  status: (typeof STATUSES)[number];
+
+  @ApiProperty({ type: [CaseResponse], description: 'The cases that match, newest completion first.' })
+  cases: CaseResponse[];
+
+  @ApiProperty({
+    description: 'True if more match than `cases` shows: `GET /v1/cases` with the same ids has them all.',
+    example: false,
+  })
+  has_more: boolean;
+}
+
+export class LookupResponse {
+  @ApiProperty({ type: [VerdictResponse], description: 'One verdict for each item, in the order asked.' })
+  data: VerdictResponse[];
+
+  @ApiProperty()
+  ingestion: IngestionResponse;
+}

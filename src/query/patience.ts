@@ -1,0 +1,61 @@
+import type { Response } from 'express';
+import { ARRIVED, type Watch } from './watcher.js';
+
+/**
+ * How long a client is ready to wait: until its time is up, it hangs up, or the service ends. Between, it can be woken to
+ * look again.
+ */
+export class Patience {
+  readonly #timer: NodeJS.Timeout;
+  readonly #onGone = (): void => {
+    this.#isGone = true;
+    this.lose();
+  };
+  #isGone = false;
+  #isOver = false;
+  #isWoken = false;
+  #resume: (() => void) | undefined;
+
+  /** @param response the client's: it is closed when the client hangs up */
+  constructor(
+    seconds: number,
+    private readonly response: Response,
+    watch: Watch,
+  ) {
+    this.#timer = setTimeout(() => this.lose(), seconds * 1000);
+    response.once('close', this.#onGone);
+    watch.on(ARRIVED.ended, () => this.lose());
+    watch.on(ARRIVED.begun, () => this.wake());
+    this.#isOver = watch.hasEnded;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** The client hung up: whatever is answered, nobody reads it. */
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
+  wake(): void {
+    this.#isWoken = true;
+    this.#resume?.();
+  }
+
+  /** Returns once `wake` was called, now or since the last time, or when patience is over. */
+  async woken(): Promise<void> {
+    if (!this.#isWoken && !this.#isOver) await new Promise<void>((resolve) => (this.#resume = resolve));
+    this.#isWoken = false;
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+    this.response.off('close', this.#onGone);
+  }
+
+  private lose(): void {
+    this.#isOver = true;
+    this.#resume?.();
+  }
+}

@@ -1,0 +1,239 @@
+import { EventEmitter } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Injectable, Logger } from '@nestjs/common';
+import { describeError } from '../database/errors.js';
+import { Problem } from '../http/problem.js';
+import { Metrics } from '../operations/metrics.js';
+import { Reads } from './reads.js';
+
+const TICK_MS = 100;
+const PAUSE_AFTER_FAILURE_MS = 500;
+
+/** More than that at once are not told one by one: everybody who waits looks for himself. */
+const MAX_ARRIVALS = 20_000;
+
+/** What all who wait may listen for together: each takes some 300 bytes. */
+const MAX_LISTENERS = 200_000;
+
+/** A case that was completed, or changed, by a commit just seen. */
+export interface Arrival {
+  readonly position: number;
+  readonly notification_id: string;
+  readonly workflow_id: string;
+  readonly case_id: string;
+  readonly callee_number: string;
+}
+
+/** What can be listened for: an arrival under one of these names, or `many` of them. */
+export const ARRIVED = {
+  withCaseId: (id: string): string => `case ${id}`,
+  withCalleeNumber: (number: string): string => `callee ${number}`,
+  /** In the feed, where nothing can come before it any more; of one workflow or, undefined, of any. */
+  inFeed: (workflowId?: string): string => (workflowId === undefined ? 'feed' : `feed of ${workflowId}`),
+  /** In the feed, too many to be told one by one. */
+  manyInFeed: 'many in feed',
+  many: 'many',
+  /** From here on nothing is missed. */
+  begun: 'begun',
+  ended: 'ended',
+} as const;
+
+/** Where nothing arrived, one row has the snapshot and nothing else. PostgreSQL's 64 bits come as text. */
+type Row = { snapshot: string; ahead_by: string } & (
+  (Omit<Arrival, 'position'> & { position: string }) | { [column in keyof Arrival]: null }
+);
+
+/**
+ * What has been committed between two snapshots: written by transactions that were not begun at the first one, or were under
+ * way. Reads ix_notifications_feed. Parameters: the first position not given out at the first snapshot, those under way.
+ */
+export const READ_ARRIVALS = `
+  SELECT pg_current_snapshot()::text AS snapshot, clock.ahead_by, arrived.*
+  FROM feed_clock clock
+  LEFT JOIN (
+    SELECT n.position, n.id AS notification_id, c.workflow_id, c.case_id, c.callee_number
+    FROM (
+      SELECT position, id, case_ref FROM notifications
+      WHERE position >= $1 AND (verdict IN ('first', 'changed') OR rewrites_past)
+      UNION ALL
+      SELECT position, id, case_ref FROM notifications
+      WHERE position = ANY ($2::bigint[]) AND (verdict IN ('first', 'changed') OR rewrites_past)) AS n
+    JOIN cases c ON c.id = n.case_ref
+    LIMIT ${MAX_ARRIVALS + 1}) AS arrived ON true`;
+
+/** Where the next tick goes on, as positions in the feed. */
+interface Seen {
+  /** Below it all transactions have ended. */
+  readonly horizon: number;
+  readonly next: number;
+  readonly underWay: readonly number[];
+}
+
+/**
+ * Notices what is committed, by whatever replica, and tells those in this process who wait for it.
+ *
+ * **One question, whoever waits.** While anybody watches, one statement every 100 ms asks the primary what has been
+ * committed since the last one; how many watch, and for what, makes no difference to PostgreSQL. Nobody holds a
+ * connection. (`NOTIFY` would make every commit of every replica queue for one lock, watched or not.)
+ *
+ * **Nothing is missed.** A tick compares snapshots, not positions: what a long transaction commits late is told as soon as
+ * it is committed, and what was committed while PostgreSQL could not be asked, with the next answer. In the feed an arrival is
+ * told once all older transactions have ended.
+ */
+@Injectable()
+export class Watcher {
+  readonly #logger = new Logger('Watcher');
+  readonly #arrivals = new EventEmitter().setMaxListeners(0);
+  #watches = 0;
+  #listeners = 0;
+  #seen: Seen | undefined;
+  #isTicking = false;
+  #isFailing = false;
+  #isEnded = false;
+  /** Committed, but not told in the feed yet. */
+  #unpublished: Arrival[] = [];
+  /** Up to there the feed may have more than was told. */
+  #untoldBefore = 0;
+
+  constructor(
+    private readonly reads: Reads,
+    private readonly metrics: Metrics,
+  ) {}
+
+  /** Begins to look out. What is committed before `hasBegun` is true may not be told. */
+  watch(): Watch {
+    this.enter(1);
+    if (!this.#isTicking) void this.tick();
+    return new Watch(this.#arrivals, {
+      hasBegun: () => this.#seen !== undefined,
+      hasEnded: () => this.#isEnded,
+      countListener: (change) => (this.#listeners += change),
+      leave: () => this.enter(-1),
+    });
+  }
+
+  /** The service is to end: nobody waits any longer. */
+  end(): void {
+    this.#isEnded = true;
+    this.#arrivals.emit(ARRIVED.ended);
+  }
+
+  private enter(change: 1 | -1): void {
+    this.#watches += change;
+    this.metrics.setWatching(this.#watches);
+  }
+
+  private async tick(): Promise<void> {
+    this.#isTicking = true;
+    while (this.#watches > 0 && !this.#isEnded) await sleep(await this.look());
+    this.#isTicking = false;
+    this.#seen = undefined;
+    this.#unpublished = [];
+  }
+
+  /** @returns after how many milliseconds to look again */
+  private async look(): Promise<number> {
+    try {
+      const rows = await this.reads.queryPrimary<Row>(READ_ARRIVALS, [this.#seen?.next, this.#seen?.underWay]);
+      this.#isFailing = false;
+      this.take(rows);
+      return TICK_MS;
+    } catch (error) {
+      if (!this.#isFailing) this.#logger.error('arrivals cannot be asked for', { error: describeError(error) });
+      this.#isFailing = true;
+      return PAUSE_AFTER_FAILURE_MS;
+    }
+  }
+
+  private take(rows: readonly Row[]): void {
+    const isFirst = this.#seen === undefined;
+    this.#seen = toSeen(rows[0] as Row);
+    if (isFirst) {
+      this.#untoldBefore = this.#seen.next;
+      this.#arrivals.emit(ARRIVED.begun);
+    }
+    const arrivals = rows.flatMap((row) => (row.position === null ? [] : [{ ...row, position: Number(row.position) }]));
+    if (arrivals.length > MAX_ARRIVALS) {
+      this.#untoldBefore = this.#seen.next;
+      this.#unpublished = [];
+      this.#arrivals.emit(ARRIVED.many);
+    } else {
+      for (const arrival of arrivals) this.announce(arrival);
+      this.#unpublished.push(...arrivals);
+    }
+    this.publish(this.#seen.horizon);
+  }
+
+  private announce(arrival: Arrival): void {
+    this.#arrivals.emit(ARRIVED.withCaseId(arrival.case_id), arrival);
+    this.#arrivals.emit(ARRIVED.withCalleeNumber(arrival.callee_number), arrival);
+  }
+
+  private publish(horizon: number): void {
+    const isPublished = ({ position }: Arrival): boolean => position < horizon;
+    for (const arrival of this.#unpublished.filter(isPublished)) {
+      this.#arrivals.emit(ARRIVED.inFeed(), arrival);
+      this.#arrivals.emit(ARRIVED.inFeed(arrival.workflow_id), arrival);
+    }
+    this.#unpublished = this.#unpublished.filter((arrival) => !isPublished(arrival));
+    if (this.#untoldBefore > 0 && this.#untoldBefore <= horizon) {
+      this.#untoldBefore = 0;
+      this.#arrivals.emit(ARRIVED.manyInFeed);
+    }
+  }
+}
+
+/** How a watch knows its watcher. */
+interface Post {
+  hasBegun(): boolean;
+  hasEnded(): boolean;
+  /** @returns how many listeners there are now, of all watches together */
+  countListener(change: number): number;
+  leave(): void;
+}
+
+/** One who waits, and what for. */
+export class Watch {
+  readonly #listening: [name: string, listener: (arrival: Arrival) => void][] = [];
+
+  constructor(
+    private readonly arrivals: EventEmitter,
+    private readonly post: Post,
+  ) {}
+
+  get hasBegun(): boolean {
+    return this.post.hasBegun();
+  }
+
+  get hasEnded(): boolean {
+    return this.post.hasEnded();
+  }
+
+  /**
+   * @param name one of `ARRIVED`
+   * @throws Problem `service_unavailable` if too many wait for too much already
+   */
+  on(name: string, listener: (arrival: Arrival) => void): void {
+    this.#listening.push([name, listener]);
+    this.arrivals.on(name, listener);
+    if (this.post.countListener(1) <= MAX_LISTENERS) return;
+    throw new Problem('service_unavailable', 'Too many wait for too many cases just now. Ask without waiting.');
+  }
+
+  close(): void {
+    this.post.countListener(-this.#listening.length);
+    this.post.leave();
+    for (const [name, listener] of this.#listening.splice(0)) this.arrivals.off(name, listener);
+  }
+}
+
+/** A snapshot's text is `xmin:xmax:xip,…`: the oldest transaction under way, the next one, and all under way. */
+function toSeen({ snapshot, ahead_by }: Row): Seen {
+  const [xmin, xmax, xips] = snapshot.split(':');
+  const toPosition = (transaction: string | undefined): number => Number(transaction) + Number(ahead_by);
+  return {
+    horizon: toPosition(xmin),
+    next: toPosition(xmax),
+    underWay: (xips ?? '').split(',').filter(Boolean).map(toPosition),
+  };
+}
