@@ -31,6 +31,7 @@ export function buildOpenApi(app: INestApplication): OpenAPIObject {
     .setLicense('MIT', 'https://opensource.org/license/mit')
     .addTag('webhook', 'Where AI Rudder posts.')
     .addTag('cases', 'Is this case done, when, and through which node tasks?')
+    .addTag('completions', 'What was completed, as it happens.')
     .addTag('workflows', 'The workflows that cases belong to.')
     .addTag('notifications', 'What was received.')
     .addTag('quarantine', 'What was refused, and why.')

@@ -2,6 +2,10 @@ import { Module } from '@nestjs/common';
 import { CasesController } from './cases.controller.js';
 import { CasesReader } from './cases.reader.js';
 import { OperationsModule } from '../operations/operations.module.js';
+import { CompletionsController } from './completions.controller.js';
+import { Completions } from './completions.js';
+import { CompletionsReader } from './completions.reader.js';
+import { CompletionsStream } from './completions.stream.js';
 import { Cursors } from './cursor.js';
 import { Ingestion } from './ingestion.js';
 import { Lookup } from './lookup.js';
@@ -18,7 +22,13 @@ import { WorkflowsReader } from './workflows.reader.js';
 /** Postgres → HTTP. */
 @Module({
   imports: [OperationsModule],
-  controllers: [WorkflowsController, CasesController, NotificationsController, QuarantineController],
+  controllers: [
+    WorkflowsController,
+    CasesController,
+    NotificationsController,
+    QuarantineController,
+    CompletionsController,
+  ],
   providers: [
     WorkflowsReader,
     CasesReader,
@@ -30,6 +40,9 @@ import { WorkflowsReader } from './workflows.reader.js';
     LookupReader,
     Watcher,
     Ingestion,
+    Completions,
+    CompletionsReader,
+    CompletionsStream,
   ],
 })
 export class QueryModule {}

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Injectable, Logger } from '@nestjs/common';
+import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { describeError } from '../database/errors.js';
 import { Problem } from '../http/problem.js';
 import { Metrics } from '../operations/metrics.js';
@@ -81,7 +81,7 @@ interface Seen {
  * told once all older transactions have ended.
  */
 @Injectable()
-export class Watcher {
+export class Watcher implements OnModuleDestroy {
   readonly #logger = new Logger('Watcher');
   readonly #arrivals = new EventEmitter().setMaxListeners(0);
   #watches = 0;
@@ -100,6 +100,10 @@ export class Watcher {
     private readonly metrics: Metrics,
   ) {}
 
+  get hasEnded(): boolean {
+    return this.#isEnded;
+  }
+
   /** Begins to look out. What is committed before `hasBegun` is true may not be told. */
   watch(): Watch {
     this.enter(1);
@@ -110,6 +114,10 @@ export class Watcher {
       countListener: (change) => (this.#listeners += change),
       leave: () => this.enter(-1),
     });
+  }
+
+  onModuleDestroy(): void {
+    this.end();
   }
 
   /** The service is to end: nobody waits any longer. */

@@ -1,0 +1,119 @@
+import { Injectable } from '@nestjs/common';
+import { selectCases } from './cases.reader.js';
+import type { CompletionRow } from './completion.response.js';
+import { Reads } from './reads.js';
+
+/** A place in the feed: behind the event with this position and notification id. */
+export type Place = readonly [position: number, notificationId: string];
+
+export const BEFORE_ALL: Place = [0, '00000000-0000-0000-0000-000000000000'];
+
+/** Of a workflow's feed so many events of all workflows are looked through for one page. */
+const MAX_SCANNED = 20_000;
+
+const IS_EVENT = `(verdict IN ('first', 'changed') OR rewrites_past)`;
+
+/** Below it all transactions have ended: nothing can appear there any more. */
+const HORIZON = `(SELECT ahead_by + pg_snapshot_xmin(pg_current_snapshot())::text::bigint FROM feed_clock)`;
+
+/**
+ * The events behind a place, each with its case, and how far was looked. Scans ix_notifications_feed, which has the
+ * workflows too; events come by pk_notifications. One row with a place and no event where there is none.
+ *
+ * Parameters: position and id of the place, how many entries to look through, how many events, a workflow or null.
+ */
+export const READ_COMPLETIONS = `
+  WITH scanned AS MATERIALIZED (
+    SELECT position, id, workflow_id FROM notifications
+    WHERE (position, id) > ($1::bigint, $2::uuid) AND position < ${HORIZON} AND ${IS_EVENT}
+    ORDER BY position, id
+    LIMIT $3
+  ),
+  events AS MATERIALIZED (
+    SELECT n.position, n.id AS notification_id, n.received_at, n.verdict, n.case_ref
+    FROM (
+      SELECT * FROM scanned WHERE $5::text IS NULL OR workflow_id = $5 ORDER BY position, id LIMIT $4) AS wanted
+    JOIN notifications n ON n.id = wanted.id
+  )
+  SELECT counted.*, looked.*, told.*
+  FROM (SELECT count(*)::integer AS scanned FROM scanned) AS counted
+  LEFT JOIN (SELECT position AS last_position, id AS last_id FROM scanned ORDER BY position DESC, id DESC LIMIT 1)
+    AS looked ON true
+  LEFT JOIN (
+    SELECT events.position, events.notification_id, events.received_at, events.verdict, found.*
+    FROM events
+    JOIN (${selectCases('SELECT DISTINCT case_ref AS id FROM events')}) AS found ON found.id = events.case_ref)
+    AS told ON true
+  ORDER BY told.position, told.notification_id`;
+
+/** The end of the feed. Reads ix_notifications_feed from its end. */
+export const READ_END = `
+  SELECT position, id AS notification_id FROM notifications
+  WHERE position < ${HORIZON} AND ${IS_EVENT}
+  ORDER BY position DESC, id DESC
+  LIMIT 1`;
+
+type Row = { scanned: number; last_position: string | null; last_id: string | null } & (
+  CompletionRow | { [column in keyof CompletionRow]: null }
+);
+
+/** What the feed has behind a place. */
+export interface Stretch {
+  readonly rows: readonly CompletionRow[];
+  /** How far was looked. */
+  readonly end: Place;
+  readonly isAll: boolean;
+}
+
+/**
+ * Reads the change feed: the one order of what is committed that never changes, and into whose past nothing is put
+ * (docs/decisions/0009-change-feed.md).
+ */
+@Injectable()
+export class CompletionsReader {
+  readonly #underWay = new Map<string, Promise<Stretch>>();
+
+  constructor(private readonly reads: Reads) {}
+
+  /** Those who ask the same at the same time share one statement: that is how all wake who have waited at the end. */
+  async read(
+    after: Place,
+    workflowId: string | undefined,
+    limit: number,
+    where: 'replica' | 'primary',
+  ): Promise<Stretch> {
+    const question = JSON.stringify([after, workflowId, limit, where]);
+    const underWay = this.#underWay.get(question);
+    if (underWay) return underWay;
+    const reading = this.readStretch(after, workflowId, limit, where).finally(() => this.#underWay.delete(question));
+    this.#underWay.set(question, reading);
+    return reading;
+  }
+
+  /** The end of the feed: what is behind it is told from now on. */
+  async readEnd(): Promise<Place> {
+    const [row] = await this.reads.queryPrimary<{ position: string; notification_id: string }>(READ_END, []);
+    return row ? [Number(row.position), row.notification_id] : BEFORE_ALL;
+  }
+
+  private async readStretch(
+    after: Place,
+    workflowId: string | undefined,
+    limit: number,
+    where: 'replica' | 'primary',
+  ): Promise<Stretch> {
+    const maxScanned = workflowId === undefined ? limit + 1 : MAX_SCANNED;
+    const parameters = [...after, maxScanned, limit + 1, workflowId ?? null];
+    const found = await this.reads[where === 'primary' ? 'queryPrimary' : 'query']<Row>(READ_COMPLETIONS, parameters);
+    const { scanned = 0, last_position = null, last_id = null } = found[0] ?? {};
+    const rows = found.filter((row): row is Row & CompletionRow => row.position !== null);
+    const last = rows[limit - 1];
+    if (rows.length > limit && last) return { rows: rows.slice(0, limit), end: placeOf(last), isAll: false };
+    const end: Place = last_position !== null && last_id !== null ? [Number(last_position), last_id] : after;
+    return { rows, end, isAll: scanned < maxScanned };
+  }
+}
+
+export function placeOf({ position, notification_id }: CompletionRow): Place {
+  return [Number(position), notification_id];
+}

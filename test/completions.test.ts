@@ -1,0 +1,353 @@
+import { randomUUID } from 'node:crypto';
+import { Client } from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { migrate } from '../src/database/migrate.js';
+import {
+  ALL_KEY,
+  type Answer,
+  type Json,
+  notification,
+  READ_KEY,
+  send,
+  startService,
+  type TestService,
+} from './support/service.js';
+
+let service: TestService;
+let replica: TestService;
+beforeAll(async () => {
+  service = await startService();
+  replica = await startService({ database: service.database });
+});
+afterAll(async () => {
+  await replica.stop();
+  await service.stop();
+});
+
+const newCase = (changes: Json = {}): Json => notification({ case_id: randomUUID(), ...changes });
+const complete = async (body: Json, at = service): Promise<void> => expect((await at.post(body)).status).toBe(200);
+const caseIds = (events: readonly Json[]): string[] => events.map((event) => event['case'].case_id as string);
+
+async function read(parameters: Record<string, string> = {}, { at = service, wait = 0 } = {}): Promise<Answer> {
+  const headers = { authorization: `Bearer ${ALL_KEY}`, ...(wait > 0 && { prefer: `wait=${wait}` }) };
+  return send(`${at.url}/v1/completions?${new URLSearchParams(parameters).toString()}`, { headers });
+}
+
+/** Follows the feed to its end. */
+async function follow(
+  cursor: string | undefined,
+  parameters: Record<string, string> = {},
+): Promise<{ events: Json[]; cursor: string }> {
+  const events: Json[] = [];
+  for (let next = cursor; ;) {
+    const { status, body } = await read({ ...parameters, ...(next !== undefined && { cursor: next }) });
+    expect(status).toBe(200);
+    events.push(...(body['data'] as Json[]));
+    next = body['next_cursor'] as string;
+    if (body['caught_up'] === true) return { events, cursor: next };
+  }
+}
+
+const now = async (parameters: Record<string, string> = {}): Promise<string> =>
+  (await read({ from: 'now', ...parameters })).body['next_cursor'] as string;
+
+/** Writes a case as another replica would, in a transaction that stays open. */
+async function begin(
+  caseId: string,
+  workflowId = 'by hand',
+): Promise<{ commit(): Promise<void>; rollback(): Promise<void> }> {
+  await service.database.query(
+    `INSERT INTO workflows VALUES ($1, 'W', now(), gen_random_uuid()) ON CONFLICT DO NOTHING`,
+    [workflowId],
+  );
+  const client = new Client(service.database.url);
+  await client.connect();
+  await client.query('BEGIN');
+  await client.query(
+    `WITH made AS (
+      INSERT INTO cases VALUES (gen_random_uuid(), $2, $1, '+62', now(), now(), 1, 1, gen_random_uuid(), '') RETURNING *)
+    INSERT INTO notifications (id, kind, received_at, verdict, workflow_id, case_ref, content_digest, body, position)
+    SELECT current_notification_id, 'workflow-list-completion', completed_at, 'first', workflow_id, id, '', '',
+      (SELECT ahead_by + pg_current_xact_id()::text::bigint FROM feed_clock) FROM made`,
+    [caseId, workflowId],
+  );
+  const end = async (how: string): Promise<void> => {
+    await client.query(how);
+    await client.end();
+  };
+  return { commit: async () => end('COMMIT'), rollback: async () => end('ROLLBACK') };
+}
+
+describe('what is told', () => {
+  test('every completion and every change once, and no mere repeat', async () => {
+    const cursor = await now();
+    const body = newCase();
+    await complete(body);
+    await complete(body);
+    await complete({ ...body, rows: [] });
+    await complete(newCase());
+    const { events } = await follow(cursor);
+    expect(events.map(({ event }) => event as string)).toEqual(['completed', 'changed', 'completed']);
+    const { body: list } = await service.get(`/v1/cases?case_id=${body['case_id']}`);
+    const [found] = list['data'] as Json[];
+    const { body: timeline } = await service.get(`/v1/cases/${found?.['id']}/notifications`);
+    const deliveries = timeline['data'] as Json[];
+    for (const [index, delivery] of [deliveries[0], deliveries[2]].entries()) {
+      expect(events[index]).toMatchObject({
+        notification_id: delivery?.['id'],
+        received_at: delivery?.['received_at'],
+        case: found,
+      });
+    }
+  });
+
+  test('numbers are masked without reveal, and whole with it', async () => {
+    const cursor = await now();
+    await complete(newCase({ callee_number: '+62811223344' }));
+    const headers = { authorization: `Bearer ${READ_KEY}` };
+    const { text } = await send(`${service.url}/v1/completions?cursor=${cursor}`, { headers });
+    expect(text).toContain('*********344');
+    expect(text).not.toContain('811223');
+    expect((await read({ cursor })).text).toContain('+62811223344');
+  });
+
+  test('a workflow of its own is followed by its own cursor, past any number of events of others', async () => {
+    const cursor = await now({ workflow_id: 'quiet' });
+    await service.database.query(`
+      INSERT INTO notifications (id, kind, received_at, verdict, workflow_id, case_ref, content_digest, body)
+      SELECT gen_random_uuid(), 'k', now(), 'first', 'loud', gen_random_uuid(), '', '' FROM generate_series(1, 45000)`);
+    await service.database.query('ANALYZE notifications');
+    await complete(newCase({ workflow_id: 'quiet' }));
+    const { body: first } = await read({ workflow_id: 'quiet', cursor });
+    expect(first).toMatchObject({ data: [], caught_up: false });
+    const { events } = await follow(cursor, { workflow_id: 'quiet' });
+    expect(events).toHaveLength(1);
+    expect((await read({ workflow_id: 'other', cursor })).body).toMatchObject({ status: 400, code: 'invalid_cursor' });
+    expect((await read({ cursor })).body).toMatchObject({ status: 400, code: 'invalid_cursor' });
+  });
+
+  test('from the start it tells all that the lists have', async () => {
+    const { events } = await follow(undefined, { limit: '1000' });
+    const told = new Set(caseIds(events));
+    const { body } = await service.get('/v1/cases?limit=1000');
+    for (const { case_id } of body['data'] as Json[]) expect(told).toContain(case_id);
+    expect(new Set(events.map(({ notification_id }) => notification_id as string)).size).toBe(events.length);
+  });
+
+  test('a cursor can be kept: asked again it tells the same again, and then what came since', async () => {
+    const cursor = await now();
+    const bodies = [newCase(), newCase(), newCase()];
+    for (const body of bodies.slice(0, 2)) await complete(body);
+    expect(caseIds((await follow(cursor)).events)).toEqual(bodies.slice(0, 2).map((body) => body['case_id'] as string));
+    await complete(bodies[2] as Json, replica);
+    expect(caseIds((await follow(cursor)).events)).toEqual(bodies.map((body) => body['case_id'] as string));
+  });
+
+  test.each(['limit=0', 'from=then', 'order=desc', 'cursor=AAAA', 'cursor='])('%s is refused', async (parameter) => {
+    expect((await service.get(`/v1/completions?${parameter}`)).status).toBe(400);
+  });
+});
+
+describe('it never skips and never repeats', () => {
+  test('what a transaction commits late comes late, and nothing that began after it is told before it', async () => {
+    const cursor = await now();
+    const slow = await begin('slow');
+    const aborted = await begin('aborted');
+    const body = newCase();
+    await complete(body);
+    expect(await read({ cursor })).toMatchObject({ body: { data: [], caught_up: true } });
+    await aborted.rollback();
+    expect((await read({ cursor })).body['data']).toEqual([]);
+    await slow.commit();
+    expect(caseIds((await follow(cursor)).events)).toEqual(['slow', body['case_id']]);
+  });
+
+  test('whatever order transactions commit in, a reader who follows all the while has each event once', async () => {
+    const writers = 12;
+    let cursor = await now();
+    const told: string[] = [];
+    let isWriting = true;
+    const reading = (async () => {
+      const hasWritten = (): boolean => !isWriting;
+      for (let isLast = false; !isLast;) {
+        isLast = hasWritten();
+        const stretch = await follow(cursor, { limit: '3' });
+        told.push(...caseIds(stretch.events));
+        cursor = stretch.cursor;
+      }
+    })();
+    const written = await Promise.all(
+      Array.from({ length: writers }, async (_, writer) => {
+        const names: string[] = [];
+        for (let round = 0; round < 8; round += 1) {
+          const name = `${writer} in round ${round}`;
+          const transaction = await begin(name);
+          await new Promise((resolve) => setTimeout(resolve, Math.random() * 60));
+          if (Math.random() < 0.2) await transaction.rollback();
+          else {
+            await transaction.commit();
+            names.push(name);
+          }
+        }
+        return names;
+      }),
+    );
+    isWriting = false;
+    await reading;
+    expect(told.toSorted()).toEqual(written.flat().toSorted());
+  });
+
+  test('restored into a server that counts from the beginning it goes on behind all that was told', async () => {
+    await complete(newCase());
+    const cursor = await now();
+    await service.database.query(`UPDATE notifications SET position = position + 100000000`);
+    await service.database.query(`UPDATE feed_clock SET ahead_by = 0`);
+    const end = (
+      await service.database.query<{ position: string }>(`SELECT max(position) AS position FROM notifications`)
+    )[0];
+    await migrate(service.database.url);
+    const body = newCase();
+    await complete(body);
+    const { events } = await follow(cursor);
+    expect(caseIds(events).at(-1)).toBe(body['case_id']);
+    const [last] = await service.database.query<{ position: string }>(
+      `SELECT max(position) AS position FROM notifications`,
+    );
+    expect(Number(last?.position)).toBeGreaterThan(Number(end?.position));
+  });
+});
+
+describe('waiting', () => {
+  test('it answers as soon as there is something to tell, whatever replica took it', async () => {
+    const cursor = await now();
+    const waiting = [read({ cursor }, { wait: 60 }), read({ cursor, workflow_id: '' }, { wait: 60 })];
+    expect((await waiting[1])?.status).toBe(400);
+    const body = newCase();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await complete(body, replica);
+    const answer = (await waiting[0]) as Answer;
+    expect(caseIds(answer.body['data'] as Json[])).toEqual([body['case_id']]);
+    expect(answer.headers.get('preference-applied')).toBe('wait=60');
+  });
+
+  test('who follows one workflow is woken for that one only', async () => {
+    const cursor = await now({ workflow_id: 'mine' });
+    const waiting = read({ cursor, workflow_id: 'mine' }, { wait: 60 });
+    let isAnswered = false;
+    void waiting.then(() => (isAnswered = true));
+    await complete(newCase());
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    expect(isAnswered).toBe(false);
+    await complete(newCase({ workflow_id: 'mine' }));
+    expect((await waiting).body['data']).toHaveLength(1);
+  });
+
+  test('when the time is up it answers with nothing', async () => {
+    const cursor = await now();
+    const answer = await read({ cursor }, { wait: 1 });
+    expect(answer).toMatchObject({ status: 200, body: { data: [], next_cursor: cursor, caught_up: true } });
+  });
+
+  test('a transaction that is held open holds up what waits, and its end wakes it', async () => {
+    const cursor = await now();
+    const slow = await begin('slow to wake');
+    const body = newCase();
+    await complete(body);
+    const waiting = read({ cursor }, { wait: 60 });
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    await slow.commit();
+    expect(caseIds((await waiting).body['data'] as Json[])).toEqual(['slow to wake', body['case_id']]);
+  });
+});
+
+interface Told {
+  readonly id: string;
+  readonly event: string;
+  readonly data: Json;
+}
+
+describe('the stream', () => {
+  /** Reads so many events, and hangs up. */
+  async function stream(
+    parameters: Record<string, string>,
+    count: number,
+    { lastEventId = '', at = service } = {},
+  ): Promise<Told[]> {
+    const told: Told[] = [];
+    for await (const event of open(parameters, { lastEventId, at })) {
+      told.push(event);
+      if (told.length === count) break;
+    }
+    return told;
+  }
+
+  async function* open(
+    parameters: Record<string, string>,
+    { lastEventId = '', at = service } = {},
+  ): AsyncGenerator<Told> {
+    const headers = { authorization: `Bearer ${ALL_KEY}`, ...(lastEventId && { 'last-event-id': lastEventId }) };
+    const response = await fetch(`${at.url}/v1/completions/stream?${new URLSearchParams(parameters).toString()}`, {
+      headers,
+    });
+    expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/);
+    let text = '';
+    for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+      text += Buffer.from(chunk).toString();
+      const blocks = text.split('\n\n');
+      text = blocks.pop() as string;
+      for (const block of blocks) {
+        const fields = Object.fromEntries(block.split('\n').map((line) => line.split(/: ?(.*)/s, 2)));
+        if (fields['data'])
+          yield { id: fields['id'], event: fields['event'], data: JSON.parse(fields['data']) as Json };
+      }
+    }
+  }
+
+  test('it tells what the feed tells, and what comes then; its ids are cursors', async () => {
+    const cursor = await now();
+    const bodies = [newCase(), newCase(), newCase()];
+    for (const body of bodies.slice(0, 2)) await complete(body);
+    const streaming = stream({ cursor }, 3);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await complete(bodies[2] as Json, replica);
+    const told = await streaming;
+    const { events } = await follow(cursor);
+    expect(told.map(({ data }) => data)).toEqual(events);
+    expect(told.map(({ event }) => event)).toEqual(['completed', 'completed', 'completed']);
+    expect(caseIds((await follow(told[0]?.id)).events)).toEqual(
+      bodies.slice(1).map((body) => body['case_id'] as string),
+    );
+  });
+
+  test('a client that comes back, to any replica, goes on where it was', async () => {
+    const cursor = await now();
+    const bodies = Array.from({ length: 20 }, () => newCase());
+    for (const body of bodies) await complete(body);
+    const told = await stream({ cursor }, 7);
+    const rest = await stream({ cursor }, 13, { lastEventId: told.at(-1)?.id ?? '', at: replica });
+    expect(caseIds([...told, ...rest].map(({ data }) => data))).toEqual(
+      bodies.map((body) => body['case_id'] as string),
+    );
+  });
+
+  test('a cursor that is none is refused before the stream begins', async () => {
+    const answer = await service.get('/v1/completions/stream?cursor=nonsense');
+    expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_cursor' } });
+    expect((await service.get('/v1/completions/stream?limit=5')).status).toBe(400);
+  });
+
+  test('it ends with the service, cleanly and after all that was told before', async () => {
+    const short = await startService({ database: service.database });
+    const cursor = await now();
+    const body = newCase();
+    const told: Told[] = [];
+    const streaming = (async () => {
+      for await (const event of open({ cursor }, { at: short })) told.push(event);
+    })();
+    await complete(body);
+    await expect.poll(() => told.length).toBe(1);
+    await short.stop();
+    await streaming;
+    expect(caseIds(told.map(({ data }) => data))).toEqual([body['case_id']]);
+  });
+});
