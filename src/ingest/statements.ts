@@ -203,17 +203,19 @@ export const HAVE_ENDED: Statement = {
 };
 
 /**
- * Parameters: a workflow id, time and id of a delivery, a number. So many that the workflow received next. Reads
- * ix_notifications_workflow.
+ * Parameters: a workflow id, time and id of two deliveries, a number. So many that the workflow received last between the
+ * two. Reads ix_notifications_workflow, backwards.
  */
 export const READ_NEWER: Statement = {
   name: 'read_newer',
   text: `
   SELECT id, kind, received_at, body
   FROM notifications
-  WHERE workflow_id = $1 AND (received_at, id) > ($2::timestamptz, $3::uuid)
-  ORDER BY received_at, id
-  LIMIT $4`,
+  WHERE workflow_id = $1
+    AND (received_at, id) > ($2::timestamptz, $3::uuid)
+    AND (received_at, id) < ($4::timestamptz, $5::uuid)
+  ORDER BY received_at DESC, id DESC
+  LIMIT $6`,
 };
 
 /** Parameters: the columns in the order named. Equal bytes refused for the same reason are counted. */
