@@ -2,13 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import type { Verdict } from '../database/entities.js';
 import { describeError } from '../database/errors.js';
+import { within } from '../database/within.js';
 import { Problem } from '../http/problem.js';
 import { Metrics } from '../operations/metrics.js';
 import type { Notification, Receipt } from './notification.js';
 import { Quarantine } from './quarantine.js';
 import { Refusal, refusalByDatabase } from './refusal.js';
 import { Spool } from './spool.js';
-import { within } from './within.js';
 import { type Report, Writer } from './writer.js';
 
 /** Larger batches gain nothing, and make each of their notifications wait for more others. */

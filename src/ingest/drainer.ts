@@ -3,6 +3,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { canWrite } from '../database/can-write.js';
 import { describeError, isDatabaseUnavailable, mayBeContent } from '../database/errors.js';
+import { within } from '../database/within.js';
 import { NotificationBuffer } from './buffer.js';
 import { judge, type Notification, type Receipt } from './notification.js';
 import { Quarantine } from './quarantine.js';
@@ -50,7 +51,7 @@ export class Drainer {
   /** Returns when the batch under way is done or given up; what is left stays in the spool for the next start. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await Promise.race([this.#running, sleep(END_LIMIT_MS)]);
+    await within(END_LIMIT_MS, this.#running).catch(() => undefined);
   }
 
   private async run(): Promise<void> {
