@@ -5,7 +5,7 @@ import { canWrite } from '../database/can-write.js';
 import { describeError, isDatabaseUnavailable, mayBeContent } from '../database/errors.js';
 import { within } from '../database/within.js';
 import { NotificationBuffer } from './buffer.js';
-import { judge, type Notification, type Receipt } from './notification.js';
+import { judgeAgain, type Notification, type Receipt } from './notification.js';
 import { Quarantine } from './quarantine.js';
 import { Refusal, refusalByDatabase } from './refusal.js';
 import { Spool, SpoolError, type Spooled } from './spool.js';
@@ -111,7 +111,7 @@ export class Drainer {
     const refusals: { key: Buffer; receipt: Receipt; refusal: Refusal }[] = [];
     const done: Buffer[] = [];
     for (const { key, record } of found) {
-      const judged = judgeAgain(record);
+      const judged = judgeSpooled(record);
       if (judged instanceof Refusal) refusals.push({ key, receipt: record.receipt, refusal: judged });
       else keys.set(judged, key);
     }
@@ -136,13 +136,7 @@ export class Drainer {
   }
 }
 
-/** The bytes alone count: a newer version of this service may judge them differently than the one that spooled them. */
-function judgeAgain({ receipt, body, refusal }: Spooled['record']): Notification | Refusal {
-  if (refusal) return new Refusal(refusal.reason, refusal.message, body, refusal.errors);
-  try {
-    return judge(receipt, body);
-  } catch (error) {
-    if (error instanceof Refusal) return error;
-    throw error;
-  }
+/** Of what was accepted the bytes alone count. */
+function judgeSpooled({ receipt, body, refusal }: Spooled['record']): Notification | Refusal {
+  return refusal ? new Refusal(refusal.reason, refusal.message, body, refusal.errors) : judgeAgain(receipt, body);
 }

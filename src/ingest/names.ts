@@ -6,7 +6,7 @@ import { describeError } from '../database/errors.js';
 import { type NameRows, type Renaming, writeBatch } from './batch.js';
 import { Connection, type Statement } from '../database/connection.js';
 import { type Batch, fold } from './fold.js';
-import { judge, type Kind, type Notification, type Receipt } from './notification.js';
+import { judgeAgain, type Kind, type Notification } from './notification.js';
 import { Refusal } from './refusal.js';
 import { ALL_SEE, HAVE_ENDED, READ_NEWER } from './statements.js';
 
@@ -98,7 +98,8 @@ export class Names {
         connection.query<Row>(READ_NEWER, [workflowId, ...after, ...before, PAGE_SIZE]),
       );
       for (const { id, kind, received_at: receivedAt, body } of rows) {
-        for (const notification of judgeAgain({ id, kind, receivedAt }, body)) newest.add(notification);
+        const judged = judgeAgain({ id, kind, receivedAt }, body);
+        if (!(judged instanceof Refusal)) newest.add(judged);
       }
       const last = rows.at(-1);
       if (!last || rows.length < PAGE_SIZE) return;
@@ -137,15 +138,5 @@ class NewestNames {
       if (named.nodeTasks.has(row.nodetask_id)) continue;
       named.nodeTasks.set(row.nodetask_id, { workflow_id, named_at, named_by, ...row });
     }
-  }
-}
-
-/** None if an earlier version of this service accepted what this one would not. */
-function judgeAgain(receipt: Receipt, body: Buffer): Notification[] {
-  try {
-    return [judge(receipt, body)];
-  } catch (error) {
-    if (error instanceof Refusal) return [];
-    throw error;
   }
 }
