@@ -90,7 +90,7 @@ export class NotificationBuffer {
   async keepRefused(receipt: Receipt, refusal: Refusal): Promise<string> {
     if (!this.isSpooling) {
       try {
-        return await within(COMMIT_LIMIT_MS, this.quarantine.keep(receipt, refusal, refusal.body));
+        return await within(COMMIT_LIMIT_MS, this.quarantine.keep(receipt, refusal));
       } catch {
         // Equal bodies queue on one row: that this took long says nothing about PostgreSQL, and valid ones will tell.
       }

@@ -129,7 +129,7 @@ export class Drainer {
     } finally {
       await this.spool.remove(done);
       for (const { key, receipt, refusal } of refusals) {
-        await this.quarantine.keep(receipt, refusal, refusal.body);
+        await this.quarantine.keep(receipt, refusal);
         await this.spool.remove([key]);
       }
     }
