@@ -1,4 +1,4 @@
-import { queryAt } from './durable-postgres.js';
+import { queryAt } from './query-at.js';
 import type { Traffic } from './traffic.js';
 
 /** Enough of what is wrong to begin to look for why. */
