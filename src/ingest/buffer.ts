@@ -50,7 +50,7 @@ interface Entry {
 export class NotificationBuffer {
   readonly #logger = new Logger('Buffer');
   readonly #waiting: Entry[] = [];
-  readonly #idle = new Set<() => void>();
+  #becameIdle: (() => void) | undefined;
   #isCommitting = false;
   #pausing = 0;
   #isFlushScheduled = false;
@@ -112,7 +112,7 @@ export class NotificationBuffer {
   async close(): Promise<void> {
     this.#isClosed = true;
     if (this.isIdle) return;
-    await new Promise<void>((resolve) => this.#idle.add(resolve));
+    await new Promise<void>((resolve) => (this.#becameIdle = resolve));
   }
 
   private get isIdle(): boolean {
@@ -137,7 +137,7 @@ export class NotificationBuffer {
         this.#isCommitting = false;
         this.flush();
       });
-    } else if (this.isIdle) for (const resolve of this.#idle) resolve();
+    } else if (this.isIdle) this.#becameIdle?.();
   }
 
   private takeBatch(): Entry[] {
