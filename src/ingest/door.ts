@@ -34,12 +34,12 @@ export class Door {
     spool: Spool,
     state: DoorState,
   ) {
-    state.read = () => ({
-      isAccepting: !room.isFull && !buffer.isClosed && (!buffer.isSpooling || spool.report.condition === 'ok'),
-      isSpooling: buffer.isSpooling,
-      waiting: room.taken,
-      spool: spool.report,
-    });
+    state.read = () => {
+      const { isClosed, isSpooling } = buffer;
+      const { report } = spool;
+      const isAccepting = !room.isFull && !isClosed && (!isSpooling || report.condition === 'ok');
+      return { isAccepting, isSpooling, waiting: room.taken, spool: report };
+    };
   }
 
   /** Reads, judges and keeps one notification, and answers the request. Never throws. */
