@@ -8,7 +8,7 @@ import { Connection, type Statement } from '../database/connection.js';
 import { type Batch, fold } from './fold.js';
 import { judgeAgain, type Kind, type Notification } from './notification.js';
 import { Refusal } from './refusal.js';
-import { ALL_SEE, HAVE_ENDED, READ_NEWER } from './statements.js';
+import { ALL_SEE, HAVE_ENDED, READ_NEWER } from './names.statements.js';
 
 const PAGE_SIZE = 500;
 const POLL_INTERVAL_MS = 20;
