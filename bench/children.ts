@@ -1,9 +1,9 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { startArguments } from '../scripts/start-arguments.js';
 import type { LoadPlan, LoadResult } from './load-plan.js';
 
 /** All processes have the same environment and nothing of the caller's. */
@@ -46,7 +46,7 @@ export function startLoad(plan: LoadPlan): Working<LoadResult> {
 /** Starts the service as it is run in earnest, and waits until it says that it is ready. */
 export async function startService(databaseUrl: string, dataDir: string): Promise<Serving> {
   const log = await open(path.join(dataDir, 'service.log'), 'a');
-  const child = spawn(process.execPath, doorArguments(), {
+  const child = spawn(process.execPath, startArguments(), {
     cwd: dataDir, // an `.env` of the checkout is not read
     env: {
       ...ENVIRONMENT,
@@ -112,11 +112,4 @@ async function end(child: ChildProcess): Promise<void> {
   const timer = setTimeout(() => child.kill('SIGKILL'), END_TIMEOUT_MS);
   await exit;
   clearTimeout(timer);
-}
-
-/** Those of `npm run start:prod`. */
-function doorArguments(): string[] {
-  const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> };
-  const [, , ...words] = (scripts['start:prod'] as string).split(' ');
-  return words.map((word) => (word.startsWith('--') ? word : path.resolve(word)));
 }

@@ -2,6 +2,7 @@ import { Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { Room } from '../src/ingest/room.js';
 import { notification, startService, type TestService, webhookPath } from './support/service.js';
 
 let service: TestService;
@@ -63,6 +64,20 @@ test('a door with no room left answers 503 with Retry-After, and accepts again o
   for (const sender of senders) sender.destroy();
   await expect.poll(async () => metric('airudder_door_waiting_bytes')).toBe(0);
   expect((await service.post(notification({ case_id: 'room again' }))).status).toBe(200);
+});
+
+test('where 4,000 notifications wait the next one is answered 503, and accepted once one of them has left', async () => {
+  const room = service.app.get(Room);
+  const waiting = Array.from({ length: 4_000 }, () => room.enter());
+  expect(await metric('airudder_door_waiting_notifications')).toBe(4_000);
+  expect(await metric('airudder_door_accepting')).toBe(0);
+  const refused = await service.post(notification({ case_id: 'one too many' }));
+  expect(refused.body).toMatchObject({ status: 503, code: 'service_unavailable' });
+  expect(refused.headers.get('retry-after')).toBe('5');
+  waiting.pop()?.leave();
+  expect((await service.post(notification({ case_id: 'one too many' }))).status).toBe(200);
+  expect((await service.get('/v1/cases?case_id=one%20too%20many')).body['data'][0].notification_count).toBe(1);
+  for (const place of waiting) place?.leave();
 });
 
 /** A client that keeps the last byte of its body to itself. */

@@ -1,6 +1,7 @@
-import { cp, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { audit } from './support/audit.js';
 import { LOAD_MS, POLL, TEST_TIMEOUT_MS } from './support/chaos.js';
@@ -113,6 +114,23 @@ test('a folder where no spool can be made neither stops the start nor the door, 
   expect(await audit('no spool', database, traffic)).toEqual([]);
 });
 
+test('a folder that is mended while PostgreSQL is away takes the spool, without a restart', async () => {
+  const database = await stage.postgres.createDatabase();
+  const folder = await stage.folder();
+  const inItsPlace = path.join(folder, 'spool');
+  await writeFile(inItsPlace, 'a file in its place');
+  const service = await stage.boot(database, folder);
+  const traffic = stage.traffic([service.url]);
+  await stage.postgres.kill();
+  await expect.poll(async () => (await traffic.post())?.status, POLL).toBe(503);
+  await rm(inItsPlace);
+  await expect.poll(async () => (await traffic.post())?.status, POLL).toBe(200);
+  expect((await readiness(service.url)).body).toMatchObject({ status: 'ready', postgres: 'down', spool: 'holding' });
+  await stage.postgres.start();
+  await awaitDrained(service.url);
+  expect(await audit('spool mended', database, traffic)).toEqual([]);
+});
+
 test('what the spool has acknowledged survives a power cut at the next moment', async (context) => {
   const folder = await stage.folder();
   const [image, copy] = [`${folder}.image`, `${folder}-copy.image`];
@@ -195,5 +213,37 @@ test('a damaged spool is set aside as it is, loudly, and neither stops the start
     expect((await readFile(path.join(folder, aside ?? '', 'data.mdb'))).equals(bytes), sort).toBe(true);
     expect(service.process.output()).toMatch(/"level":"error".*"message":"the spool was damaged and is set aside/);
     return service;
+  }
+});
+
+test('a check of the spool that somebody ends proves no damage, other than one that crashes', async () => {
+  const database = await stage.postgres.createDatabase();
+  await stage.postgres.kill();
+  const origin = await stage.folder();
+  const before = await stage.boot(database, origin);
+  const traffic = stage.traffic([before.url]);
+  await traffic.run(LOAD_MS / 8);
+  await killHard(before);
+
+  const urls = await Promise.all((['SIGTERM', 'SIGKILL'] as const).map(async (signal) => bootWith(signal, [])));
+  await bootWith('SIGSEGV', [expect.stringMatching(/^spool-damaged-/)]);
+  await stage.postgres.start();
+  await awaitDrained(...urls);
+  expect(await audit('check ended', database, traffic)).toEqual([]);
+
+  async function bootWith(signal: NodeJS.Signals, aside: unknown[]): Promise<string> {
+    const folder = await stage.folder();
+    await cp(origin, folder, { recursive: true });
+    const ending = path.join(folder, 'ending.mjs');
+    await writeFile(
+      ending,
+      `if (process.argv[1].includes('spool-check')) for (;;) process.kill(process.pid, '${signal}');`,
+    );
+    const { url } = await stage.boot(database, folder, { NODE_OPTIONS: `--import=${pathToFileURL(ending).href}` });
+    expect(
+      (await readdir(folder)).filter((name) => name.includes('damaged')),
+      signal,
+    ).toEqual(aside);
+    return url;
   }
 });

@@ -7,6 +7,7 @@ import { DataSource } from 'typeorm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { migrate } from '../src/database/migrate.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../src/local/embedded-postgres.js';
+import { queryAt } from './support/query-at.js';
 import { type Json, notification, startService, type TestService } from './support/service.js';
 
 const READY = { status: 'ready', postgres: 'up', spool: 'empty', spooled: 0 };
@@ -140,17 +141,15 @@ test('any number of slow reads leaves the door open', async () => {
 
 test('while PostgreSQL hangs notifications are accepted within a second, and the late commits write nothing twice', async () => {
   const pid = Number.parseInt(await readFile(path.join(directory, 'postgres', 'postmaster.pid'), 'utf8'), 10);
-  const backends = (await postgresClient(`SELECT pid FROM pg_stat_activity WHERE usename IS NOT NULL`)).map(
-    (row) => row['pid'] as number,
-  );
-  for (const each of [...backends, pid]) signal(each, 'SIGSTOP');
+  const backends = await ask<{ pid: number }>(`SELECT pid FROM pg_stat_activity WHERE usename IS NOT NULL`);
+  for (const each of [...backends, { pid }]) signal(each.pid, 'SIGSTOP');
   const meanwhile = [
     ...Array.from({ length: 12 }, async (_, n) => service.post(notification({ case_id: `hang ${n}` }))),
     ...Array.from({ length: 3 }, async (_, n) => service.post(`{ malformed ${n}, while it hangs`)),
   ];
   const answers = await Promise.all(meanwhile);
   expect(answers.map(({ status }) => status)).toEqual([...Array<number>(12).fill(200), ...Array<number>(3).fill(400)]);
-  for (const each of [pid, ...backends]) signal(each, 'SIGCONT');
+  for (const each of [{ pid }, ...backends]) signal(each.pid, 'SIGCONT');
   await expect.poll(async () => (await service.get('/health/ready')).body, POLL).toEqual(READY);
 
   for (const answer of answers.slice(0, 12)) {
@@ -163,15 +162,15 @@ test('while PostgreSQL hangs notifications are accepted within a second, and the
   const kept = (await service.get('/v1/quarantine?limit=1000')).body['data'] as Json[];
   for (const { body } of answers.slice(12)) expect(kept.map(({ id }) => id)).toContain(body['request_id']);
   await expect
-    .poll(async () => postgresClient(`SELECT FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'`), POLL)
+    .poll(async () => ask(`SELECT FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'`), POLL)
     .toEqual([]);
 });
 
 test('what the database itself will not take is refused and kept with its reason, and its neighbours are not harmed', async () => {
-  await postgresClient(`
+  await ask(`
     CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN RAISE EXCEPTION USING ERRCODE = '54000'; END $$`);
-  await postgresClient(`
+  await ask(`
     CREATE TRIGGER refuse BEFORE INSERT ON cases FOR EACH ROW
     WHEN (NEW.case_id LIKE 'unstorable%') EXECUTE FUNCTION refuse()`);
   const answers = await Promise.all(
@@ -206,14 +205,8 @@ test('what comes from the spool and will not be taken is kept in quarantine, and
   expect(kept.find((each) => each['case_id'] === 'unstorable and spooled')).toMatchObject({ reason: 'unstorable' });
 });
 
-async function postgresClient(text: string): Promise<Record<string, unknown>[]> {
-  const client = new Client(postgres.url());
-  await client.connect();
-  try {
-    return (await client.query<Record<string, unknown>>(text)).rows;
-  } finally {
-    await client.end();
-  }
+async function ask<R extends object>(text: string): Promise<R[]> {
+  return queryAt<R>(postgres.url(), text);
 }
 
 /** A backend may have ended meanwhile. */

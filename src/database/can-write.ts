@@ -1,4 +1,5 @@
 import type { DataSource } from 'typeorm';
+import { within } from './within.js';
 
 /** False on a standby, and in a database that somebody made anew. */
 const CAN_WRITE = `
@@ -9,10 +10,8 @@ const LIMIT_MS = 2_000;
 /** Whether PostgreSQL answers within two seconds that it takes writes. */
 export async function canWrite(dataSource: DataSource): Promise<boolean> {
   if (!dataSource.isInitialized) return false;
-  const tooLong = new Promise<false>((resolve) => setTimeout(resolve, LIMIT_MS, false).unref());
-  const answer = dataSource.query<[{ can_write: boolean }]>(CAN_WRITE).then(
+  return within(LIMIT_MS, dataSource.query<[{ can_write: boolean }]>(CAN_WRITE)).then(
     ([row]) => row.can_write,
     () => false,
   );
-  return Promise.race([answer, tooLong]);
 }

@@ -15,34 +15,34 @@ const TWO_TO_32 = 2 ** 32;
 interface Layout<T> {
   readonly oid: number;
   sizeOf(value: T): number;
-  /** Writes the value, which has room at `offset`. */
-  write(value: T, target: Buffer, offset: number): void;
+  /** Writes the value, which has room at `offset`. @returns how many bytes it takes */
+  write(value: T, target: Buffer, offset: number): number;
 }
 
 const text: Layout<string> = {
   oid: 25,
   sizeOf: (value) => Buffer.byteLength(value),
-  write: (value, target, offset) => void target.write(value, offset),
+  write: (value, target, offset) => target.write(value, offset),
 };
 const bytea: Layout<Buffer> = {
   oid: 17,
   sizeOf: (value) => value.length,
-  write: (value, target, offset) => void value.copy(target, offset),
+  write: (value, target, offset) => value.copy(target, offset),
 };
 const uuid: Layout<string> = {
   oid: 2950,
   sizeOf: () => 16,
-  write: (value, target, offset) => void target.write(value.replaceAll('-', ''), offset, 'hex'),
+  write: (value, target, offset) => target.write(value.replaceAll('-', ''), offset, 'hex'),
 };
 const integer: Layout<number> = {
   oid: 23,
   sizeOf: () => 4,
-  write: (value, target, offset) => void target.writeInt32BE(value, offset),
+  write: (value, target, offset) => target.writeInt32BE(value, offset) - offset,
 };
 const boolean: Layout<boolean> = {
   oid: 16,
   sizeOf: () => 1,
-  write: (value, target, offset) => void target.writeUInt8(value ? 1 : 0, offset),
+  write: (value, target, offset) => target.writeUInt8(value ? 1 : 0, offset) - offset,
 };
 /** Microseconds since 2000, in 64 bits; exact, because a time here has milliseconds. */
 const timestamptz: Layout<Date> = {
@@ -51,7 +51,7 @@ const timestamptz: Layout<Date> = {
   write: (value, target, offset) => {
     const microseconds = (value.getTime() - MS_UNTIL_2000) * 1000;
     target.writeInt32BE(Math.floor(microseconds / TWO_TO_32), offset);
-    target.writeUInt32BE(microseconds - Math.floor(microseconds / TWO_TO_32) * TWO_TO_32, offset + 4);
+    return target.writeUInt32BE(microseconds - Math.floor(microseconds / TWO_TO_32) * TWO_TO_32, offset + 4) - offset;
   },
 };
 const LAYOUTS = { text, bytea, uuid, integer, boolean, timestamptz };
@@ -96,12 +96,10 @@ function writeElements<T extends object>(
   let offset = HEADER_BYTES;
   for (const row of rows) {
     const value = row[name];
-    const size = isNull(value) ? NULL_LENGTH : layout.sizeOf(value);
+    const start = offset + LENGTH_BYTES;
+    const size = isNull(value) ? NULL_LENGTH : layout.write(value, target, start);
     target.writeInt32BE(size, offset);
-    offset += LENGTH_BYTES;
-    if (size === NULL_LENGTH) continue;
-    layout.write(value, target, offset);
-    offset += size;
+    offset = start + Math.max(size, 0);
   }
 }
 

@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import typeIs from 'type-is';
 import { Problem } from '../http/problem.js';
 import { Refusal } from './refusal.js';
-import type { Place } from './room.js';
+import { noRoom, type Place } from './room.js';
 
 const DECODERS = {
   gzip: promisify(gunzip),
@@ -74,11 +74,4 @@ async function decode(bytes: Buffer, coding: keyof typeof DECODERS, limitBytes: 
 
 function tooLarge(limitBytes: number): Problem {
   return new Problem('body_too_large', `The body has more than ${limitBytes} bytes.`);
-}
-
-function noRoom(): Problem {
-  return new Problem(
-    'service_unavailable',
-    'Too many notifications wait to be written just now. Please send it again.',
-  );
 }

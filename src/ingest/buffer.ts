@@ -2,13 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import type { Verdict } from '../database/entities.js';
 import { describeError } from '../database/errors.js';
+import { within } from '../database/within.js';
 import { Problem } from '../http/problem.js';
 import { Metrics } from '../operations/metrics.js';
 import type { Notification, Receipt } from './notification.js';
 import { Quarantine } from './quarantine.js';
 import { Refusal, refusalByDatabase } from './refusal.js';
 import { Spool } from './spool.js';
-import { within } from './within.js';
 import { type Report, Writer } from './writer.js';
 
 /** Larger batches gain nothing, and make each of their notifications wait for more others. */
@@ -50,7 +50,7 @@ interface Entry {
 export class NotificationBuffer {
   readonly #logger = new Logger('Buffer');
   readonly #waiting: Entry[] = [];
-  readonly #idle = new Set<() => void>();
+  #becameIdle: (() => void) | undefined;
   #isCommitting = false;
   #pausing = 0;
   #isFlushScheduled = false;
@@ -90,7 +90,7 @@ export class NotificationBuffer {
   async keepRefused(receipt: Receipt, refusal: Refusal): Promise<string> {
     if (!this.isSpooling) {
       try {
-        return await within(COMMIT_LIMIT_MS, this.quarantine.keep(receipt, refusal, refusal.body));
+        return await within(COMMIT_LIMIT_MS, this.quarantine.keep(receipt, refusal));
       } catch {
         // Equal bodies queue on one row: that this took long says nothing about PostgreSQL, and valid ones will tell.
       }
@@ -112,7 +112,7 @@ export class NotificationBuffer {
   async close(): Promise<void> {
     this.#isClosed = true;
     if (this.isIdle) return;
-    await new Promise<void>((resolve) => this.#idle.add(resolve));
+    await new Promise<void>((resolve) => (this.#becameIdle = resolve));
   }
 
   private get isIdle(): boolean {
@@ -137,7 +137,7 @@ export class NotificationBuffer {
         this.#isCommitting = false;
         this.flush();
       });
-    } else if (this.isIdle) for (const resolve of this.#idle) resolve();
+    } else if (this.isIdle) this.#becameIdle?.();
   }
 
   private takeBatch(): Entry[] {

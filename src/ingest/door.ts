@@ -12,14 +12,13 @@ import { isJsonByContentType, readBody } from './body.js';
 import { type Acceptance, NotificationBuffer } from './buffer.js';
 import { judge, type Kind, KINDS, type Receipt } from './notification.js';
 import { Refusal } from './refusal.js';
-import { type Place, Room } from './room.js';
+import { noRoom, type Place, Room } from './room.js';
 import { Spool, SpoolError } from './spool.js';
 
 export const DOOR_PATH = '/webhooks/airudder';
 
 const ACCEPTED = '{}';
 const NOT_KEPT = 'The notification could not be kept just now. Please send it again.';
-const FULL = 'Too many notifications wait to be written just now. Please send it again.';
 
 /** Where AI Rudder posts. A `200` means: durable. Every other answer means: not acknowledged. */
 @Injectable()
@@ -35,12 +34,12 @@ export class Door {
     spool: Spool,
     state: DoorState,
   ) {
-    state.read = () => ({
-      isAccepting: !room.isFull && !buffer.isClosed && (!buffer.isSpooling || spool.report.condition === 'ok'),
-      isSpooling: buffer.isSpooling,
-      waiting: room.taken,
-      spool: spool.report,
-    });
+    state.read = () => {
+      const { isClosed, isSpooling } = buffer;
+      const { report } = spool;
+      const isAccepting = !room.isFull && !isClosed && (!isSpooling || report.condition === 'ok');
+      return { isAccepting, isSpooling, waiting: room.taken, spool: report };
+    };
   }
 
   /** Reads, judges and keeps one notification, and answers the request. Never throws. */
@@ -57,7 +56,7 @@ export class Door {
     if (!this.tokens.include(token) || !isKind(kind)) throw new Problem('not_found', 'There is nothing here.');
     this.metrics.countReceived();
     const place = this.room.enter();
-    if (!place) throw new Problem('service_unavailable', FULL);
+    if (!place) throw noRoom();
     try {
       return await this.keep(id, kind, request, place);
     } finally {

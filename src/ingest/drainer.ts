@@ -3,8 +3,9 @@ import { Injectable, Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { canWrite } from '../database/can-write.js';
 import { describeError, isDatabaseUnavailable, mayBeContent } from '../database/errors.js';
+import { within } from '../database/within.js';
 import { NotificationBuffer } from './buffer.js';
-import { judge, type Notification, type Receipt } from './notification.js';
+import { judgeAgain, type Notification, type Receipt } from './notification.js';
 import { Quarantine } from './quarantine.js';
 import { Refusal, refusalByDatabase } from './refusal.js';
 import { Spool, SpoolError, type Spooled } from './spool.js';
@@ -50,7 +51,7 @@ export class Drainer {
   /** Returns when the batch under way is done or given up; what is left stays in the spool for the next start. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await Promise.race([this.#running, sleep(END_LIMIT_MS)]);
+    await within(END_LIMIT_MS, this.#running).catch(() => undefined);
   }
 
   private async run(): Promise<void> {
@@ -110,7 +111,7 @@ export class Drainer {
     const refusals: { key: Buffer; receipt: Receipt; refusal: Refusal }[] = [];
     const done: Buffer[] = [];
     for (const { key, record } of found) {
-      const judged = judgeAgain(record);
+      const judged = judgeSpooled(record);
       if (judged instanceof Refusal) refusals.push({ key, receipt: record.receipt, refusal: judged });
       else keys.set(judged, key);
     }
@@ -128,20 +129,14 @@ export class Drainer {
     } finally {
       await this.spool.remove(done);
       for (const { key, receipt, refusal } of refusals) {
-        await this.quarantine.keep(receipt, refusal, refusal.body);
+        await this.quarantine.keep(receipt, refusal);
         await this.spool.remove([key]);
       }
     }
   }
 }
 
-/** The bytes alone count: a newer version of this service may judge them differently than the one that spooled them. */
-function judgeAgain({ receipt, body, refusal }: Spooled['record']): Notification | Refusal {
-  if (refusal) return new Refusal(refusal.reason, refusal.message, body, refusal.errors);
-  try {
-    return judge(receipt, body);
-  } catch (error) {
-    if (error instanceof Refusal) return error;
-    throw error;
-  }
+/** Of what was accepted the bytes alone count. */
+function judgeSpooled({ receipt, body, refusal }: Spooled['record']): Notification | Refusal {
+  return refusal ? new Refusal(refusal.reason, refusal.message, body, refusal.errors) : judgeAgain(receipt, body);
 }

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
+import { within } from '../database/within.js';
 import { NotificationBuffer } from './buffer.js';
 import { Drainer } from './drainer.js';
 import { Names } from './names.js';
@@ -36,7 +36,7 @@ export class Intake implements OnModuleDestroy {
     await this.buffer.close();
     await this.drainer.stop();
     await this.spool.close();
-    await Promise.race([this.names.settled(), sleep(NAMES_LIMIT_MS, undefined, { ref: false })]);
+    await within(NAMES_LIMIT_MS, this.names.settled()).catch(() => undefined);
     const { notifications } = this.room.taken;
     if (notifications > 0) this.#logger.error('notifications not saved and not acknowledged', { notifications });
   }

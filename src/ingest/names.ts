@@ -5,10 +5,10 @@ import type { NodeTaskEntity, WorkflowEntity } from '../database/entities.js';
 import { describeError } from '../database/errors.js';
 import { type NameRows, type Renaming, writeBatch } from './batch.js';
 import { Connection, type Statement } from '../database/connection.js';
-import { fold } from './fold.js';
-import { judge, type Kind, type Notification, type Receipt } from './notification.js';
+import { type Batch, fold } from './fold.js';
+import { judgeAgain, type Kind, type Notification } from './notification.js';
 import { Refusal } from './refusal.js';
-import { ALL_SEE, HAVE_ENDED, READ_NEWER } from './statements.js';
+import { ALL_SEE, HAVE_ENDED, READ_NEWER } from './names.statements.js';
 
 const PAGE_SIZE = 500;
 const POLL_INTERVAL_MS = 20;
@@ -88,53 +88,55 @@ export class Names {
     }
   }
 
-  /** Page by page, of which only the names are kept: there may be a day of deliveries. */
+  /** Page by page, newest first, and of each only the names are kept: there may be a day of deliveries. */
   private async readNewer({ workflowId, since }: Renaming, newest: NewestNames): Promise<void> {
     type Row = { id: string; kind: Kind; received_at: Date; body: Buffer };
-    let after = [since.named_at.toISOString(), since.named_by];
+    const after = [since.named_at.toISOString(), since.named_by];
+    let before = ['infinity', since.named_by];
     for (;;) {
       const rows = await Connection.use(this.dataSource, async (connection) =>
-        connection.query<Row>(READ_NEWER, [workflowId, ...after, PAGE_SIZE]),
+        connection.query<Row>(READ_NEWER, [workflowId, ...after, ...before, PAGE_SIZE]),
       );
       for (const { id, kind, received_at: receivedAt, body } of rows) {
-        for (const notification of judgeAgain({ id, kind, receivedAt }, body)) newest.add(notification);
+        const judged = judgeAgain({ id, kind, receivedAt }, body);
+        if (!(judged instanceof Refusal)) newest.add(judged);
       }
       const last = rows.at(-1);
       if (!last || rows.length < PAGE_SIZE) return;
-      after = [last.received_at.toISOString(), last.id];
+      before = [last.received_at.toISOString(), last.id];
     }
   }
 }
 
-/** @param notifications in order of receipt: of those that name the same thing the last one is the newest */
-export function collectNames(notifications: readonly Notification[]): NameRows {
+/** The names in a batch. */
+export function namesOf({ notifications }: Batch): NameRows {
   const newest = new NewestNames();
-  for (const notification of notifications) newest.add(notification);
+  for (const { notification } of notifications.toReversed()) newest.add(notification);
   return newest.rows;
 }
 
+/** Is given deliveries newest first: of those that name the same thing the first one counts. */
 class NewestNames {
-  readonly #workflows = new Map<string, WorkflowEntity>();
-  readonly #nodeTasks = new Map<string, NodeTaskEntity>();
+  readonly #workflows = new Map<string, { workflow: WorkflowEntity; nodeTasks: Map<string, NodeTaskEntity> }>();
 
   get rows(): NameRows {
-    return { workflows: [...this.#workflows.values()], nodeTasks: [...this.#nodeTasks.values()] };
+    const named = [...this.#workflows.values()];
+    return {
+      workflows: named.map(({ workflow }) => workflow),
+      nodeTasks: named.flatMap(({ nodeTasks }) => Array.from(nodeTasks.values())),
+    };
   }
 
   add({ id: named_by, receivedAt: named_at, completion }: Notification): void {
     const { workflow_id, workflow_name, rows } = completion;
-    const naming = { workflow_id, named_at, named_by };
-    this.#workflows.set(workflow_id, { ...naming, workflow_name });
-    for (const row of rows) this.#nodeTasks.set(`${workflow_id}\0${row.nodetask_id}`, { ...naming, ...row });
-  }
-}
-
-/** None if an earlier version of this service accepted what this one would not. */
-function judgeAgain(receipt: Receipt, body: Buffer): Notification[] {
-  try {
-    return [judge(receipt, body)];
-  } catch (error) {
-    if (error instanceof Refusal) return [];
-    throw error;
+    let named = this.#workflows.get(workflow_id);
+    if (!named) {
+      named = { workflow: { workflow_id, workflow_name, named_at, named_by }, nodeTasks: new Map() };
+      this.#workflows.set(workflow_id, named);
+    }
+    for (const row of rows.toReversed()) {
+      if (named.nodeTasks.has(row.nodetask_id)) continue;
+      named.nodeTasks.set(row.nodetask_id, { workflow_id, named_at, named_by, ...row });
+    }
   }
 }

@@ -37,6 +37,16 @@ export function judge(receipt: Receipt, body: Buffer): Notification {
   return { ...receipt, body, completion: judged.completion, contentDigest };
 }
 
+/** Judges bytes that were kept: what an earlier version of this service accepted may be refused by this one. */
+export function judgeAgain(receipt: Receipt, body: Buffer): Notification | Refusal {
+  try {
+    return judge(receipt, body);
+  } catch (error) {
+    if (error instanceof Refusal) return error;
+    throw error;
+  }
+}
+
 /** The ids that can be read from a refused body; null where there is none. They help to find the case it was about. */
 export function readIds(body: Buffer): Record<'workflow_id' | 'case_id' | 'callee_number', string | null> {
   let parsed: unknown;

@@ -15,8 +15,7 @@ export class Quarantine {
    * @returns the id under which the body is kept: an earlier receipt's, if the same bytes came before
    * @throws what PostgreSQL answered: then the body is not kept, and the sender must not be told that it was refused
    */
-  async keep(receipt: Receipt, refusal: Pick<Refusal, 'reason' | 'message' | 'errors'>, body: Buffer): Promise<string> {
-    const { reason, errors, message } = refusal;
+  async keep(receipt: Receipt, { reason, message, body, errors }: Refusal): Promise<string> {
     const { workflow_id, case_id, callee_number } = readIds(body);
     const digest = createHash('sha256').update(body).digest();
     const told = JSON.stringify(errors.length > 0 ? errors : [{ path: '', message }]);

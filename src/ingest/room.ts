@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CONFIG, type Config } from '../config.js';
+import { Problem } from '../http/problem.js';
 
 /** At some 20 kB for a request with its connection and parsed notification, about 80 MiB. */
 const MAX_NOTIFICATIONS = 4_000;
@@ -52,4 +53,12 @@ export interface Place {
   /** @returns false if there is no room for so many more bytes */
   take(bytes: number): boolean;
   leave(): void;
+}
+
+/** What the sender of one that has no place, or no room for its bytes, is told. */
+export function noRoom(): Problem {
+  return new Problem(
+    'service_unavailable',
+    'Too many notifications wait to be written just now. Please send it again.',
+  );
 }

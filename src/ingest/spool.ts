@@ -3,10 +3,10 @@ import path from 'node:path';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { CONFIG, type Config } from '../config.js';
 import { describeError } from '../database/errors.js';
+import { within } from '../database/within.js';
 import type { SpoolCondition } from '../operations/door-state.js';
 import { commit, openSpoolFile, setAsideIfDamaged, type SpoolFile } from './spool-file.js';
 import { isDiskFull, SpoolSpace } from './spool-space.js';
-import { within } from './within.js';
 import { decodeRecord, encodeKey, encodeValue, type SpoolRecord } from './spool-record.js';
 
 /** A disk that takes longer takes nothing, as far as a sender can wait. */

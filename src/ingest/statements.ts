@@ -1,5 +1,4 @@
 import type { Columns } from './arrays.js';
-import { INGEST_NAME } from '../database/data-source.js';
 import type { Statement } from '../database/connection.js';
 
 /** The SQL of the way in. Arrays, one per column, carry any number of rows with one constant text. */
@@ -178,42 +177,6 @@ export const WRITE_BATCH: Statement = {
   SELECT DISTINCT NULL::uuid, workflow_id, pg_current_xact_id()::text
   FROM (SELECT * FROM named_workflows UNION ALL SELECT * FROM named_node_tasks) named
   WHERE is_renamed`,
-};
-
-/** The connections of this and all other replicas on which notifications are written. */
-const WRITERS = `
-  SELECT FROM pg_stat_activity
-  WHERE application_name = '${INGEST_NAME}' AND datname = current_database() AND pid <> pg_backend_pid()`;
-
-/**
- * Parameter: a transaction that has ended. Once no statement that began before its end is under way any more: the
- * transactions of all that did end before the one returned.
- */
-export const ALL_SEE: Statement = {
-  name: 'all_see',
-  text: `
-  SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS horizon
-  WHERE NOT EXISTS (${WRITERS} AND age(backend_xmin) >= age($1::xid8::xid))`,
-};
-
-/** Parameter: a transaction. A row once all before it have ended. */
-export const HAVE_ENDED: Statement = {
-  name: 'have_ended',
-  text: `SELECT true AS have_ended WHERE NOT EXISTS (${WRITERS} AND age(backend_xid) > age($1::xid8::xid))`,
-};
-
-/**
- * Parameters: a workflow id, time and id of a delivery, a number. So many that the workflow received next. Reads
- * ix_notifications_workflow.
- */
-export const READ_NEWER: Statement = {
-  name: 'read_newer',
-  text: `
-  SELECT id, kind, received_at, body
-  FROM notifications
-  WHERE workflow_id = $1 AND (received_at, id) > ($2::timestamptz, $3::uuid)
-  ORDER BY received_at, id
-  LIMIT $4`,
 };
 
 /** Parameters: the columns in the order named. Equal bytes refused for the same reason are counted. */

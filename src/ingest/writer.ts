@@ -7,8 +7,8 @@ import { Metrics } from '../operations/metrics.js';
 import { encodeColumns } from './arrays.js';
 import { type Outcomes, writeBatch, type Written } from './batch.js';
 import { Connection } from '../database/connection.js';
-import { type Batch, comesOutOfOrder, type Delivered, fold, identityOf, inOrderOfReceipt } from './fold.js';
-import { collectNames, Names } from './names.js';
+import { type Batch, comesOutOfOrder, type Delivered, fold, identityOf } from './fold.js';
+import { Names, namesOf } from './names.js';
 import type { Notification } from './notification.js';
 import { DELETE_CONTENTS, IDENTITY, LOCK_CASES, MOVE_CONTENTS, MOVED, READ_HISTORIES, REF } from './statements.js';
 
@@ -98,7 +98,7 @@ class BatchRefusedError extends Error {
 
 async function writeAsNew(connection: Connection, notifications: readonly Notification[]): Promise<Written> {
   const batch = fold(notifications, [], new Map());
-  return writeBatch(connection, batch, collectNames(inOrderOfReceipt(notifications)));
+  return writeBatch(connection, batch, namesOf(batch));
 }
 
 async function writeAsKnown(connection: Connection, notifications: readonly Notification[]): Promise<Written> {
@@ -106,7 +106,7 @@ async function writeAsKnown(connection: Connection, notifications: readonly Noti
     const stored = await lockCases(connection, notifications);
     const batch = fold(notifications, stored, await readHistories(connection, notifications, stored));
     await makeRoom(connection, batch);
-    return writeBatch(connection, batch, collectNames(inOrderOfReceipt(notifications)));
+    return writeBatch(connection, batch, namesOf(batch));
   });
 }
 

@@ -13,6 +13,22 @@ interface Pool {
   readonly waitingCount: number;
 }
 
+type DoorGauge = readonly [name: string, help: string, read: (report: DoorReport) => number | boolean];
+const DOOR_GAUGES: readonly DoorGauge[] = [
+  ['door_accepting', '1 while notifications can be accepted.', ({ isAccepting }) => isAccepting],
+  [
+    'door_spooling',
+    '1 while PostgreSQL takes no notifications and they go to the spool.',
+    ({ isSpooling }) => isSpooling,
+  ],
+  ['door_waiting_notifications', 'Notifications that wait for their answer.', ({ waiting }) => waiting.notifications],
+  ['door_waiting_bytes', 'Bytes of their bodies.', ({ waiting }) => waiting.bytes],
+  ['spool_notifications', 'Notifications in the spool.', ({ spool }) => spool.notifications],
+  ['spool_bytes', 'Bytes that they take there.', ({ spool }) => spool.bytes],
+  ['spool_max_bytes', 'Bytes that they may take there.', ({ spool }) => spool.maxBytes],
+  ['spool_usable', '0 if the spool is full or its disk takes nothing.', ({ spool }) => spool.condition === 'ok'],
+];
+
 /** What Prometheus is told. No label ever has a value that a client chose. */
 @Injectable()
 export class Metrics {
@@ -67,7 +83,16 @@ export class Metrics {
     registers: [this.registry],
   });
 
-  constructor(@InjectDataSource() ingest: DataSource, @InjectDataSource(QUERY) query: DataSource, door: DoorState) {
+  readonly #doorGauges = DOOR_GAUGES.map(([name, help, read]) => ({
+    gauge: new Gauge({ name: `airudder_${name}`, help, registers: [this.registry] }),
+    read,
+  }));
+
+  constructor(
+    @InjectDataSource() ingest: DataSource,
+    @InjectDataSource(QUERY) query: DataSource,
+    private readonly door: DoorState,
+  ) {
     collectDefaultMetrics({ register: this.registry });
     const poolGauge = (name: string, help: string, read: (pool: Pool) => number): Gauge =>
       new Gauge({
@@ -82,34 +107,16 @@ export class Metrics {
           }
         },
       });
-    const doorGauge = (name: string, help: string, read: (report: DoorReport) => number): Gauge =>
-      new Gauge({
-        name: `airudder_${name}`,
-        help,
-        registers: [this.registry],
-        collect() {
-          this.set(read(door.read()));
-        },
-      });
-    doorGauge('door_accepting', '1 while notifications can be accepted.', (report) => Number(report.isAccepting));
-    doorGauge('door_spooling', '1 while PostgreSQL takes no notifications and they go to the spool.', (report) =>
-      Number(report.isSpooling),
-    );
-    doorGauge(
-      'door_waiting_notifications',
-      'Notifications that wait for their answer.',
-      ({ waiting }) => waiting.notifications,
-    );
-    doorGauge('door_waiting_bytes', 'Bytes of their bodies.', ({ waiting }) => waiting.bytes);
-    doorGauge('spool_notifications', 'Notifications in the spool.', ({ spool }) => spool.notifications);
-    doorGauge('spool_bytes', 'Bytes that they take there.', ({ spool }) => spool.bytes);
-    doorGauge('spool_max_bytes', 'Bytes that they may take there.', ({ spool }) => spool.maxBytes);
-    doorGauge('spool_usable', '0 if the spool is full or its disk takes nothing.', ({ spool }) =>
-      Number(spool.condition === 'ok'),
-    );
     poolGauge('connections', 'Open connections to PostgreSQL.', (pool) => pool.totalCount);
     poolGauge('idle_connections', 'Open connections that nobody uses.', (pool) => pool.idleCount);
     poolGauge('waiting_requests', 'Requests that wait for a connection.', (pool) => pool.waitingCount);
+  }
+
+  /** All of them, as Prometheus reads them. The door is asked once, so that what it says of itself is of one moment. */
+  async render(): Promise<string> {
+    const report = this.door.read();
+    for (const { gauge, read } of this.#doorGauges) gauge.set(Number(read(report)));
+    return this.registry.metrics();
   }
 
   setWatching(requests: number): void {

@@ -1,4 +1,4 @@
-import { queryAt } from './durable-postgres.js';
+import { queryAt } from './query-at.js';
 import type { Traffic } from './traffic.js';
 
 /** Enough of what is wrong to begin to look for why. */
@@ -94,7 +94,7 @@ const DERIVED = {
     HAVING count(*) FILTER (WHERE verdict = 'first') <> 1`,
   'node tasks that are not those of the last delivery': `
     , expected AS (
-      SELECT case_ref, position::integer - 1 AS position, deliveries.workflow_id, told->>'nodetask_id' AS nodetask_id,
+      SELECT case_ref, rows.position::integer - 1 AS position, deliveries.workflow_id, told->>'nodetask_id' AS nodetask_id,
         told->>'node_type' AS node_type, nullif(told->>'task_id', '') AS task_id
       FROM deliveries, jsonb_array_elements(content->'rows') WITH ORDINALITY AS rows (told, position)
       WHERE is_last

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Client } from 'pg';
 import { inject } from 'vitest';
+import { queryAt } from './query-at.js';
 
 export interface TestDatabase {
   readonly url: string;
@@ -11,7 +12,7 @@ export interface TestDatabase {
 /** A database of the test file's own: a clone of the migrated template, or an empty one. */
 export async function createDatabase({ empty = false } = {}): Promise<TestDatabase> {
   const name = `airudder_test_${randomBytes(6).toString('hex')}`;
-  await onServer(`CREATE DATABASE ${name} TEMPLATE ${empty ? 'template0' : inject('template')}`);
+  await queryAt(inject('serverUrl'), `CREATE DATABASE ${name} TEMPLATE ${empty ? 'template0' : inject('template')}`);
   const url = new URL(inject('serverUrl'));
   url.pathname = name;
   const client = new Client(url.href);
@@ -23,17 +24,7 @@ export async function createDatabase({ empty = false } = {}): Promise<TestDataba
       (await client.query<R>(text, parameters)).rows,
     drop: async () => {
       await client.end();
-      await onServer(`DROP DATABASE ${name} WITH (FORCE)`);
+      await queryAt(inject('serverUrl'), `DROP DATABASE ${name} WITH (FORCE)`);
     },
   };
-}
-
-async function onServer(text: string): Promise<void> {
-  const client = new Client(inject('serverUrl'));
-  await client.connect();
-  try {
-    await client.query(text);
-  } finally {
-    await client.end();
-  }
 }

@@ -3,9 +3,9 @@ import { readdir, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client } from 'pg';
 import { startEmbeddedPostgres } from '../../src/local/embedded-postgres.js';
 import { run } from '../../src/local/server-user.js';
+import { queryAt } from './query-at.js';
 
 const PASSWORD = 'test';
 const START_ATTEMPTS = 40;
@@ -94,17 +94,6 @@ export class DurablePostgres {
 
   private async postmaster(): Promise<number> {
     return Number.parseInt(await readFile(path.join(this.cluster, 'postmaster.pid'), 'utf8'), 10);
-  }
-}
-
-/** The rows of one statement on a connection of its own. */
-export async function queryAt<R extends object>(url: string, text: string): Promise<R[]> {
-  const client = new Client(url);
-  await client.connect();
-  try {
-    return (await client.query<R>(text)).rows;
-  } finally {
-    await client.end();
   }
 }
 

@@ -2,10 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Client } from 'pg';
 import type { TestProject } from 'vitest/node';
 import { migrate } from '../../src/database/migrate.js';
 import { startEmbeddedPostgres } from '../../src/local/embedded-postgres.js';
+import { queryAt } from './query-at.js';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -23,14 +23,14 @@ declare module 'vitest' {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const { serverUrl, stop } = await startServer();
   const template = `airudder_template_${randomBytes(4).toString('hex')}`;
-  await query(serverUrl, `CREATE DATABASE ${template}`);
+  await queryAt(serverUrl, `CREATE DATABASE ${template}`);
   const templateUrl = new URL(serverUrl);
   templateUrl.pathname = template;
   await migrate(templateUrl.href);
   project.provide('serverUrl', serverUrl);
   project.provide('template', template);
   return async () => {
-    await query(serverUrl, `DROP DATABASE ${template}`);
+    await queryAt(serverUrl, `DROP DATABASE ${template}`);
     await stop();
   };
 }
@@ -38,8 +38,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
 async function startServer(): Promise<{ serverUrl: string; stop: () => Promise<void> }> {
   const given = process.env['TEST_DATABASE_URL'];
   if (given) {
-    const version = await query(given, 'SHOW server_version');
-    process.stdout.write(`Tests run against TEST_DATABASE_URL, PostgreSQL ${version}\n`);
+    process.stdout.write(`Tests run against TEST_DATABASE_URL, PostgreSQL ${await versionOf(given)}\n`);
     return { serverUrl: given, stop: async () => undefined };
   }
   const directory = await mkdtemp(path.join(tmpdir(), 'airudder-test-'));
@@ -47,7 +46,7 @@ async function startServer(): Promise<{ serverUrl: string; stop: () => Promise<v
   const settings = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '200' };
   const postgres = await startEmbeddedPostgres(path.join(directory, 'postgres'), 'test', settings);
   const serverUrl = postgres.url('postgres');
-  process.stdout.write(`Tests run against an embedded PostgreSQL ${await query(serverUrl, 'SHOW server_version')}\n`);
+  process.stdout.write(`Tests run against an embedded PostgreSQL ${await versionOf(serverUrl)}\n`);
   return {
     serverUrl,
     stop: async () => {
@@ -57,13 +56,7 @@ async function startServer(): Promise<{ serverUrl: string; stop: () => Promise<v
   };
 }
 
-async function query(url: string, text: string): Promise<string> {
-  const client = new Client(url);
-  await client.connect();
-  try {
-    const { rows } = await client.query<Record<string, string>>(text);
-    return Object.values(rows[0] ?? {})[0] ?? '';
-  } finally {
-    await client.end();
-  }
+async function versionOf(url: string): Promise<string | undefined> {
+  const [row] = await queryAt<{ server_version: string }>(url, 'SHOW server_version');
+  return row?.server_version;
 }

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
+import { startArguments } from '../../scripts/start-arguments.js';
 
 const START_TIMEOUT_MS = 60_000;
 
@@ -26,13 +25,6 @@ export function spawnService(settings: Readonly<Record<string, string>>, directo
       stdio: ['ignore', 'pipe', 'pipe'],
     }),
   );
-}
-
-/** Those of `npm run start:prod`. */
-function startArguments(): string[] {
-  const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> };
-  const [, , ...words] = (scripts['start:prod'] as string).split(' ');
-  return words.map((word) => (word.startsWith('--') ? word : path.resolve(word)));
 }
 
 function watch(child: ChildProcess): ServiceProcess {
