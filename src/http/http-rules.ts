@@ -33,16 +33,16 @@ function keepPrivate(_request: Request, response: Response, next: NextFunction):
  * `304`. That word is for caches on the way; here every answer is new anyway.
  */
 function keepConditional(request: Request, _response: Response, next: NextFunction): void {
-  delete request.headers['cache-control'];
+  if (request.headers['if-none-match'] !== undefined) delete request.headers['cache-control'];
   next();
 }
 
-function correctHeaders(request: Request, response: Response, next: NextFunction): void {
-  onHeaders(response, () => {
-    // Express gives every answer a tag, but only what was read can be asked for again.
-    if (request.method !== 'GET' && request.method !== 'HEAD') response.removeHeader('ETag');
-    // The answer to GET might be compressed, and its length is not known then.
-    if (request.method === 'HEAD' && request.headers['accept-encoding']) response.removeHeader('Content-Length');
-  });
+/** Express gives every answer a tag, and every `HEAD` the length of an answer that is not compressed. */
+function correctHeaders({ method, headers }: Request, response: Response, next: NextFunction): void {
+  if (method === 'HEAD' && headers['accept-encoding'] !== undefined) {
+    onHeaders(response, () => response.removeHeader('Content-Length')); // that of GET's answer is not known
+  } else if (method !== 'GET' && method !== 'HEAD') {
+    onHeaders(response, () => response.removeHeader('ETag')); // only what was read can be asked for again
+  }
   next();
 }
