@@ -1,25 +1,14 @@
 import { stringify } from 'node:querystring';
-import {
-  applyDecorators,
-  type CallHandler,
-  type ExecutionContext,
-  type NestInterceptor,
-  SetMetadata,
-} from '@nestjs/common';
+import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common';
 import type { Reflector } from '@nestjs/core';
-import { ApiProduces } from '@nestjs/swagger';
+import { DECORATORS } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { type Observable, tap } from 'rxjs';
 import { Problem } from './problem.js';
 import { routeOf } from './request.js';
 
-const PRODUCES = 'produces';
-const JSON_ONLY = ['application/json'];
-
-/** The content types that an endpoint under /v1 can answer with, if that is not JSON alone. */
-export function Produces(...types: string[]): MethodDecorator {
-  return applyDecorators(SetMetadata(PRODUCES, types), ApiProduces(...types));
-}
+/** What the OpenAPI decorators leave at a handler. */
+type Responses = Readonly<Record<number, { readonly content?: object }>>;
 
 /** Refuses who takes none of an endpoint's content types, and repeats an answer's `next_cursor` as a `Link` header. */
 export class AnswerRules implements NestInterceptor {
@@ -30,8 +19,14 @@ export class AnswerRules implements NestInterceptor {
     const request = context.switchToHttp().getRequest<Request>();
     const response = context.switchToHttp().getResponse<Response>();
     if (!routeOf(request).startsWith('/v1/')) return next.handle();
-    refuseUnacceptable(request, this.reflector.get<string[] | undefined>(PRODUCES, context.getHandler()) ?? JSON_ONLY);
+    refuseUnacceptable(request, this.typesOf(context));
     return next.handle().pipe(tap((answer) => linkNext(request, response, answer)));
+  }
+
+  /** The content types that the document tells of. */
+  private typesOf(context: ExecutionContext): string[] {
+    const responses = this.reflector.get<Responses | undefined>(DECORATORS.API_RESPONSE, context.getHandler());
+    return Object.keys(responses?.[200]?.content ?? { 'application/json': {} });
   }
 }
 

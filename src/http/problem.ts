@@ -87,6 +87,7 @@ export const PROBLEMS = {
     404,
     'Not seen',
     'Asked with `strict`: nothing was received of some of the cases; `errors` names each one.',
+    'Ask again later, or with `Prefer: wait=60` to wait for them, or without `strict` to be told of the others.',
   ],
   body_too_large: [
     413,
