@@ -12,7 +12,7 @@ import { Reflector } from '@nestjs/core';
 import { ApiBearerAuth, ApiExtension } from '@nestjs/swagger';
 import type { Request } from 'express';
 import { CONFIG, type Config } from '../config.js';
-import { SCOPE_EXTENSION } from '../http/openapi.js';
+import { SCOPE_EXTENSION } from '../http/describe-all.js';
 import { Problem } from '../http/problem.js';
 import { type ApiKey, findBySecret, type Scope } from './api-key.js';
 

@@ -1,11 +1,6 @@
 import type { INestApplication } from '@nestjs/common';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
-
-/** Under this name the document tells which scope an operation needs: OpenAPI 3.0 has no word for it. */
-export const SCOPE_EXTENSION = 'x-scope';
-
-type OperationObject = NonNullable<OpenAPIObject['paths'][string]['get']>;
-type ResponseObject = { headers?: Record<string, object> };
+import { describeAll } from './describe-all.js';
 
 const description = `Receives AI Rudder's workflow notifications and answers whether a case is done.
 
@@ -15,7 +10,12 @@ phone numbers and raw bodies; \`operate\` also works the quarantine. Without \`r
 characters behind asterisks, or only asterisks if it has six characters or fewer. Health and metrics need no key.
 
 **Lists** come as \`{ "data": […], "next_cursor": "…" }\`. Pass \`next_cursor\` as \`cursor\`, with the same filters, to get
-the next page; it is null on the last one.
+the next page; it is null on the last one. The header \`Link: <…>; rel="next"\` has the same as an address.
+
+**HTTP.** \`HEAD\` is answered like \`GET\`, without the body. A method that a path does not have is \`405\`, and \`Allow\` names
+those it has. Send an answer's \`ETag\` as \`If-None-Match\`, and it is \`304\` without a body as long as nothing changed. Answers
+are compressed for those who send \`Accept-Encoding\`. What is under \`/v1\` may hold phone numbers: nothing may store it
+(\`Cache-Control: private, no-store\`).
 
 The document behind this page is [/openapi.json](/openapi.json).
 
@@ -46,26 +46,6 @@ export function buildOpenApi(app: INestApplication): OpenAPIObject {
       'apiKey',
     );
   return describeAll(SwaggerModule.createDocument(app, builder.build()));
-}
-
-/** Adds what is true of every operation: the header of its answers, and in words the scope that the extension names. */
-function describeAll(document: OpenAPIObject): OpenAPIObject {
-  for (const path of Object.values(document.paths)) {
-    for (const operation of Object.values(path) as OperationObject[]) {
-      for (const response of Object.values(operation.responses)) describeRequestId(response as ResponseObject);
-      const scope: unknown = Reflect.get(operation, SCOPE_EXTENSION);
-      if (typeof scope !== 'string') continue;
-      operation.description = [operation.description, `Needs the scope \`${scope}\`.`].filter(Boolean).join('\n\n');
-    }
-  }
-  return document;
-}
-
-function describeRequestId(response: ResponseObject): void {
-  response.headers = {
-    'X-Request-Id': { description: 'Id of this request.', schema: { type: 'string', format: 'uuid' } },
-    ...response.headers,
-  };
 }
 
 /** The document as the file `openapi.json` has it. */

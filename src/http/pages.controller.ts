@@ -1,6 +1,6 @@
 import { Controller, Get, Header, Param, Redirect } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
-import { Problem, type ProblemCode, PROBLEMS } from './problem.js';
+import { isPassing, Problem, type ProblemCode, PROBLEMS } from './problem.js';
 
 /** What a person may open beside Swagger UI. */
 @Controller()
@@ -15,7 +15,25 @@ export class PagesController {
   @Header('Content-Type', 'text/plain; charset=utf-8')
   explainProblem(@Param('code') code: string): string {
     if (!Object.hasOwn(PROBLEMS, code)) throw new Problem('not_found', 'There is no problem with this code.');
-    const [status, title, explanation] = PROBLEMS[code as ProblemCode];
-    return `${code}: ${title} (HTTP ${status})\n\n${explanation}\n`;
+    return renderPage(code as ProblemCode);
   }
+}
+
+function renderPage(code: ProblemCode): string {
+  const [status, title, meaning, remedy] = PROBLEMS[code];
+  const again = isPassing(code)
+    ? 'Yes, with growing pauses.'
+    : 'No: as long as nothing else changes, the same request gets the same answer.';
+  return `${title}
+HTTP ${status}, code ${code}
+
+What it means
+  ${meaning}
+
+What to do
+  ${remedy}
+
+Try again as it is?
+  ${again}
+`;
 }

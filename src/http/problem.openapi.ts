@@ -66,10 +66,13 @@ export function ApiProblems(...codes: ProblemCode[]): MethodDecorator & ClassDec
   return applyDecorators(
     ApiExtraModels(ProblemSchema),
     ...statuses.map((status) =>
-      describeStatus(
+      ApiResponse({
         status,
-        codes.filter((code) => PROBLEMS[code][0] === status),
-      ),
+        ...describeStatus(
+          status,
+          codes.filter((code) => PROBLEMS[code][0] === status),
+        ),
+      }),
     ),
   );
 }
@@ -79,9 +82,15 @@ const HEADERS: Readonly<Record<number, Record<string, object>>> = {
   503: { 'Retry-After': { description: 'Seconds to wait.', schema: { type: 'integer' } } },
 };
 
-function describeStatus(status: number, codes: readonly ProblemCode[]): MethodDecorator & ClassDecorator {
-  return ApiResponse({
-    status,
+interface ProblemResponse {
+  description: string;
+  headers: Record<string, object>;
+  content: Record<string, object>;
+}
+
+/** The response with this status, which tells of these problems. */
+export function describeStatus(status: number, codes: readonly ProblemCode[]): ProblemResponse {
+  return {
     description: codes.map((code) => `\`${code}\`: ${PROBLEMS[code][2]}`).join('\n\n'),
     headers: HEADERS[status] ?? {},
     content: {
@@ -90,11 +99,11 @@ function describeStatus(status: number, codes: readonly ProblemCode[]): MethodDe
         examples: Object.fromEntries(codes.map((code) => [code, { value: exampleOf(code) }])),
       },
     },
-  });
+  };
 }
 
 function exampleOf(code: ProblemCode): Record<string, unknown> {
-  const [status, title, explanation] = PROBLEMS[code];
+  const [status, title, meaning] = PROBLEMS[code];
   const hasErrors = code === 'invalid_request' || code === 'invalid_fields';
   const path = code === 'invalid_request' ? 'limit' : 'rows[1].node_type';
   const message =
@@ -103,7 +112,7 @@ function exampleOf(code: ProblemCode): Record<string, unknown> {
     type: `/docs/problems/${code}`,
     title,
     status,
-    detail: explanation,
+    detail: meaning,
     code,
     request_id: '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55',
     ...(hasErrors && { errors: [{ path, message }] }),
