@@ -55,12 +55,15 @@ test('every endpoint of the contract is in it, and nothing else', () => {
     'GET /v1/cases',
     'GET /v1/cases/{id}',
     'GET /v1/cases/{id}/notifications',
+    'GET /v1/completions',
+    'GET /v1/completions/stream',
     'GET /v1/notifications/{id}',
     'GET /v1/quarantine',
     'GET /v1/quarantine/{id}',
     'GET /v1/workflows',
     'GET /v1/workflows/{workflow_id}',
     'GET /v1/workflows/{workflow_id}/node-tasks',
+    'POST /v1/cases/lookup',
     'POST /webhooks/airudder/{token}/{kind}',
   ]);
 });

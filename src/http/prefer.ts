@@ -23,7 +23,7 @@ export const Wait = createParamDecorator((_: unknown, context: ExecutionContext)
 
 /** Documents the request header. */
 export function ApiWait(description: string): MethodDecorator {
-  return ApiHeader({ name: 'Prefer', required: false, description, example: 'wait=10', schema: { type: 'string' } });
+  return ApiHeader({ name: 'Prefer', required: false, description, schema: { type: 'string' } });
 }
 
 /** Documents the answer's header. */

@@ -36,6 +36,6 @@ export class LookupResponse {
   @ApiProperty({ type: [VerdictResponse], description: 'One verdict for each item, in the order asked.' })
   data: VerdictResponse[];
 
-  @ApiProperty()
+  @ApiProperty({ description: 'How far `not_seen` can be relied on.' })
   ingestion: IngestionResponse;
 }
