@@ -12,7 +12,8 @@ export interface CaseRow {
   last_notified_at: Date;
   notification_count: number;
   revision: number;
-  node_tasks: CaseNodeTaskResponse[] | null;
+  /** Of each, in order: position, nodetask_id, nodetask_name, node_type, task_id. */
+  node_tasks: [string, string, string, string, string | null][] | null;
 }
 
 export class CaseNodeTaskResponse {
@@ -98,7 +99,13 @@ export class CaseResponse {
       last_notified_at: row.last_notified_at.toISOString(),
       notification_count: row.notification_count,
       revision: row.revision,
-      node_tasks: row.node_tasks ?? [],
+      node_tasks: (row.node_tasks ?? []).map(([position, nodetask_id, nodetask_name, node_type, task_id]) => ({
+        position: Number(position),
+        nodetask_id,
+        nodetask_name,
+        node_type,
+        task_id,
+      })),
     };
   }
 }

@@ -3,7 +3,7 @@ import { ApiExtraModels, ApiOkResponse, ApiPropertyOptional, getSchemaPath } fro
 import { Transform } from 'class-transformer';
 import { IsInt, IsOptional, IsString, Max, Min } from 'class-validator';
 
-const MAX_LIMIT = 1000;
+export const MAX_LIMIT = 1000;
 const limitRule = { message: `must be a whole number from 1 to ${MAX_LIMIT}` };
 
 /** A list as it is answered. */
