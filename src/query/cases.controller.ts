@@ -1,5 +1,5 @@
 import { Body, Controller, Get, HttpCode, Post, Query, Res } from '@nestjs/common';
-import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiExtraModels, ApiOkResponse, ApiOperation, ApiTags, getSchemaPath } from '@nestjs/swagger';
 import { NeedsScope, Reveals } from '../access/api-key.guard.js';
 import type { Response } from 'express';
 import { ReadsJson } from '../http/json-body.js';
@@ -9,7 +9,8 @@ import { ApiProblems } from '../http/problem.openapi.js';
 import { NoQuery } from '../http/validation.js';
 import { CaseQuery } from './case.query.js';
 import { CaseResponse } from './case.response.js';
-import { CasesReader } from './cases.reader.js';
+import { type CasesPage, CasesReader } from './cases.reader.js';
+import { IngestionResponse } from './ingestion.js';
 import { ApiIdParam, found, IdParam } from './found.js';
 import { Lookup } from './lookup.js';
 import { LookupRequest } from './lookup.request.js';
@@ -38,11 +39,16 @@ export class CasesController {
       'case may change its place only when an older delivery of it arrives late and moves its completion back. To ask ' +
       'whether one case is done, filter by its `case_id`: an empty list means that nothing was received yet.',
   })
+  @ApiExtraModels(IngestionResponse)
   @ApiPage(CaseResponse, {
     total: { type: 'integer', description: 'Only with `include_total`: all cases that match.' },
+    ingestion: {
+      allOf: [{ $ref: getSchemaPath(IngestionResponse) }],
+      description: 'How far it can be relied on that what is not listed was not received.',
+    },
   })
   @ApiProblems('invalid_request', 'invalid_cursor')
-  async list(@Query() query: CaseQuery, @Reveals() reveals: boolean): Promise<Page<CaseResponse>> {
+  async list(@Query() query: CaseQuery, @Reveals() reveals: boolean): Promise<CasesPage> {
     return this.cases.list(query, reveals);
   }
 

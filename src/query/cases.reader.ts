@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { CaseQuery } from './case.query.js';
 import { type CaseRow, CaseResponse } from './case.response.js';
 import { Cursors } from './cursor.js';
+import { Ingestion, type IngestionResponse, LAST_NOTIFICATION_AT } from './ingestion.js';
 import { MAX_LIMIT, type Page, toPage } from './page.js';
 import { Reads } from './reads.js';
 import { parseTime } from './time.js';
@@ -51,8 +52,17 @@ export const selectCases = (shown: string): string => `
 
 export const GET_CASE = selectCases('SELECT id FROM cases WHERE id = $1');
 
-/** With a total, where nothing matches, one row has the total and nothing else. */
-type TotalledRow = (CaseRow | { [column in keyof CaseRow]: null }) & { readonly total?: string };
+/** Where nothing matches, one row has what is known of all, and nothing else. */
+type Row = (CaseRow | { [column in keyof CaseRow]: null }) & {
+  readonly last_notification_at: Date | null;
+  readonly total: string | null;
+};
+
+/** A page of cases, and how far what is missing in it can be relied on. */
+export interface CasesPage extends Page<CaseResponse> {
+  readonly total?: number;
+  readonly ingestion: IngestionResponse;
+}
 
 /** Reads cases. Each answer is one statement, so that what it says holds together. */
 @Injectable()
@@ -60,6 +70,7 @@ export class CasesReader {
   constructor(
     private readonly reads: Reads,
     private readonly cursors: Cursors,
+    private readonly ingestion: Ingestion,
   ) {}
 
   async get(id: string, reveals: boolean): Promise<CaseResponse | undefined> {
@@ -71,18 +82,19 @@ export class CasesReader {
    * Pages go along (completed_at, id), a place that new cases do not disturb. Only a case whose completion turns out to be
    * earlier than was known, because an older delivery arrives late, changes its place.
    */
-  async list(query: CaseQuery, reveals: boolean): Promise<Page<CaseResponse> & { total?: number }> {
+  async list(query: CaseQuery, reveals: boolean): Promise<CasesPage> {
     const question = questionOf(query);
     const position = await this.cursors.read(question, query.cursor);
     const { text, parameters } = listStatement(query, position as [number, string] | undefined);
-    const rows = await this.reads.query<TotalledRow>(text, parameters);
+    const rows = await this.reads.query<Row>(text, parameters);
     const page = await toPage(
-      rows.filter((row): row is CaseRow & TotalledRow => row.id !== null),
+      rows.filter((row): row is CaseRow & Row => row.id !== null),
       query.limit,
       (row) => CaseResponse.from(row, reveals),
       async (last) => this.cursors.write(question, [last.completed_at.getTime(), last.id]),
     );
-    return query.include_total ? { ...page, total: Number(rows[0]?.total) } : page;
+    const ingestion = this.ingestion.describe(rows[0]?.last_notification_at ?? null);
+    return query.include_total ? { ...page, total: Number(rows[0]?.total), ingestion } : { ...page, ingestion };
   }
 }
 
@@ -113,9 +125,15 @@ export function listStatement(
       LIMIT ${MAX_LIMIT + 1}) AS nearest
     ${order}
     LIMIT ${bind(query.limit + 1)}`);
-  if (!query.include_total) return { text: `SELECT * FROM (${page}) AS page ${order}`, parameters };
-  const total = `SELECT count(${mayRepeat ? `DISTINCT ${id}` : '*'}) AS total FROM ${from} ${toWhere(where)}`;
-  return { text: `SELECT * FROM (${total}) AS counted LEFT JOIN (${page}) AS page ON true ${order}`, parameters };
+  const total = query.include_total
+    ? `(SELECT count(${mayRepeat ? `DISTINCT ${id}` : '*'}) FROM ${from} ${toWhere(where)})`
+    : 'NULL::bigint';
+  const text = `
+    SELECT *
+    FROM (SELECT ${LAST_NOTIFICATION_AT} AS last_notification_at, ${total} AS total) AS known
+    LEFT JOIN (${page}) AS page ON true
+    ${order}`;
+  return { text, parameters };
 }
 
 /** Which rows match, as parts of a statement. */

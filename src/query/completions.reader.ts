@@ -31,9 +31,9 @@ export const READ_COMPLETIONS = `
   ),
   events AS MATERIALIZED (
     SELECT n.position, n.id AS notification_id, n.received_at, n.verdict, n.case_ref
-    FROM (
-      SELECT * FROM scanned WHERE $5::text IS NULL OR workflow_id = $5 ORDER BY position, id LIMIT $4) AS wanted
-    JOIN notifications n ON n.id = wanted.id
+    FROM notifications n
+    WHERE n.id = ANY (ARRAY (
+      SELECT id FROM scanned WHERE $5::text IS NULL OR workflow_id = $5 ORDER BY position, id LIMIT $4))
   )
   SELECT counted.*, looked.*, told.*
   FROM (SELECT count(*)::integer AS scanned FROM scanned) AS counted
