@@ -2,8 +2,11 @@ import { plainToInstance } from 'class-transformer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CaseQuery } from '../src/query/case.query.js';
 import { GET_CASE, listStatement } from '../src/query/cases.reader.js';
+import { READ_COMPLETIONS, READ_END } from '../src/query/completions.reader.js';
+import { LOOK_UP } from '../src/query/lookup.reader.js';
 import { GET_NOTIFICATION, LIST_NOTIFICATIONS_OF_CASE } from '../src/query/notifications.reader.js';
 import { LIST_QUARANTINE } from '../src/query/quarantine.reader.js';
+import { READ_ARRIVALS } from '../src/query/watcher.js';
 import { GET_WORKFLOW, LIST_NODE_TASKS, LIST_WORKFLOWS } from '../src/query/workflows.reader.js';
 import { createDatabase, type TestDatabase } from './support/database.js';
 
@@ -36,7 +39,8 @@ beforeAll(async () => {
     SELECT gen_random_uuid(), 'workflow-list-completion', completed_at, 'first', workflow_id, id, '\\x00', '\\x00' FROM cases`);
   await database.query(`
     INSERT INTO quarantined_notifications
-    SELECT gen_random_uuid(), 'k', 'not_json', '[]', '\\x00', int4send(n), 1, now(), now() FROM generate_series(1, 20000) n`);
+    SELECT gen_random_uuid(), 'k', 'not_json', '[]', '\\x00', int4send(n), 1, now(), now(), 'w' || n, 'held' || n, '+63' || n
+    FROM generate_series(1, 20000) n`);
   await database.query('ANALYZE');
 });
 afterAll(async () => database.drop());
@@ -121,6 +125,7 @@ test('no other statement of the API reads a big table whole', async () => {
     [GET_CASE, [found?.id]],
     [GET_NOTIFICATION, [delivered?.id]],
     [LIST_NOTIFICATIONS_OF_CASE, [found?.id, '-infinity', '00000000-0000-0000-0000-000000000000', 50]],
+    [READ_END, []],
     [LIST_QUARANTINE, ['ffffffff-ffff-ffff-ffff-ffffffffffff', 50]],
   ];
   for (const [text, parameters] of statements) expect(scannedBigTables(await explain(text, parameters))).toEqual([]);
@@ -138,4 +143,46 @@ test('counting what a filter matches reads no more than what matches', async () 
     );
     expect(scannedBigTables(await explain(text, parameters))).toEqual([]);
   }
+});
+
+test('a lookup reads what matches and no more, whatever the items are asked by', async () => {
+  const items = Array.from({ length: 300 }, (_, index) => index + 1);
+  for (const [caseIds, workflowIds, numbers] of [
+    [items.map((w) => `c5of${w}`), null, null],
+    [items.map((w) => `c5of${w}`), items.map((w) => `w${w}`), null],
+    [items.map((w) => `c5of${w}`), items.map((w) => `w${w}`), items.map((w) => `+62${w}05`)],
+    [null, items.map((w) => `w${w}`), items.map((w) => `+62${w}05`)],
+    [items.map((w) => `held${w}`), null, null],
+    [null, null, items.map((w) => `+63${w}`)],
+    [items.map((w) => `none${w}`), items.map((w) => `w${w}`), null],
+  ]) {
+    const none = items.map(() => null);
+    const plans = await explain(LOOK_UP, [caseIds ?? none, workflowIds ?? none, numbers ?? none, 34]);
+    expect(scannedBigTables(plans)).toEqual([]);
+    expect(touched(plans)).toBeLessThan(items.length * 15);
+  }
+});
+
+test('a page of the feed reads its events and no more, at the start and deep inside', async () => {
+  const [middle] = await database.query<{ position: string; id: string }>(
+    `SELECT position, id FROM notifications ORDER BY position, id OFFSET 40000 LIMIT 1`,
+  );
+  for (const place of [
+    [0, '00000000-0000-0000-0000-000000000000'],
+    [middle?.position, middle?.id],
+  ]) {
+    const plans = await explain(READ_COMPLETIONS, [...place, LIMIT + 1, LIMIT + 1, null]);
+    expect(plans.map((plan) => plan['Index Name'])).toContain('ix_notifications_feed');
+    expect(scannedBigTables(plans)).toEqual([]);
+    expect(touched(plans)).toBeLessThan(MAX_ROWS_READ);
+  }
+});
+
+test('looking for what has been committed since reads nothing where nothing has', async () => {
+  const [{ next } = { next: '' }] = await database.query<{ next: string }>(
+    `SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS next`,
+  );
+  const plans = await explain(READ_ARRIVALS, [next, [next]]);
+  expect(scannedBigTables(plans)).toEqual([]);
+  expect(touched(plans)).toBeLessThan(5);
 });
