@@ -95,7 +95,7 @@ test('who waits for a case, or at the end of the feed, waits on through a restar
   expect((await feed).body['data']).toMatchObject([{ case: { case_id: 'through a restart' } }]);
 });
 
-test('an answer given while notifications wait on disk says that "not seen" cannot be relied on', async () => {
+test('an answer given while notifications wait on disk tells that it cannot be relied on', async () => {
   const asked = { cases: [{ case_id: 'on disk' }] };
   const { body: before } = await ask('/v1/cases/lookup', 0, asked);
   expect(before).toMatchObject({ data: [{ status: 'not_seen' }], ingestion: { degraded: false } });
