@@ -183,3 +183,20 @@ test.each([
   await awaitDrained(again.url);
   expect(await audit(`told to end when PostgreSQL ${sort}`, database, traffic, { seconds })).toEqual([]);
 });
+
+test('told to end it answers who waits at once with what is so, and ends the streams', async () => {
+  const service = await stage.boot(await stage.postgres.createDatabase(), await stage.folder());
+  const headers = { authorization: 'Bearer key', prefer: 'wait=60', 'content-type': 'application/json' };
+  const body = '{"cases":[{"case_id":"nobody"}]}';
+  const lookup = send(`${service.url}/v1/cases/lookup`, { method: 'POST', headers, body });
+  const feed = send(`${service.url}/v1/completions`, { headers });
+  const stream = send(`${service.url}/v1/completions/stream`, { headers });
+  await expect.poll(async () => metric(service.url, 'airudder_watching_requests'), POLL).toBe(3);
+  const toldAt = performance.now();
+  service.process.kill('SIGTERM');
+  expect(await lookup).toMatchObject({ status: 200, body: { data: [{ status: 'not_seen' }] } });
+  expect(await feed).toMatchObject({ status: 200, body: { data: [], caught_up: true } });
+  expect((await stream).text).toMatch(/^retry: 2000\n\n/);
+  expect(await service.process.exitCode()).toBe(0);
+  expect(performance.now() - toldAt).toBeLessThan(10_000);
+});
