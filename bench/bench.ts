@@ -6,6 +6,8 @@ import { type Options, parseOptions } from './options.js';
 import { measureOutage } from './outage.js';
 import { renderOutage } from './outage.report.js';
 import { print } from './print.js';
+import { measureReading } from './read.js';
+import { renderReading } from './read.report.js';
 import { renderComparison } from './report.js';
 import { writeSection } from './report-file.js';
 
@@ -24,7 +26,7 @@ async function main(): Promise<readonly string[]> {
     process.stdout.write(options.help);
     return [];
   }
-  const starting = startCluster(options.postgresSettings);
+  const starting = startCluster(options.postgresSettings, options.keep);
   try {
     return await Promise.race([run(options, starting), interruption()]);
   } finally {
@@ -37,34 +39,43 @@ async function run(options: Options, starting: Promise<Cluster>): Promise<readon
   const cluster = await starting;
   const head = [`Measured ${new Date().toISOString().slice(0, 16)}Z.`, ...(await describeMachine(cluster.url()))];
   print(head.join('\n'));
-  const { what, text, faults } = options.outage ? await outage(cluster, options) : await comparison(cluster, options);
+  const { key, what, text, faults } = await part(cluster, options);
   const node = process.versions.node.split('.')[0];
   const section = `## Node.js ${node}, ${what}\n\n${[...head, describeOptions(options)].join('\\\n')}\n\n${text}`;
   print(`\n${section}`);
-  await writeSection(
-    options.output,
-    `node=${node} ${options.outage ? 'outage' : `preload=${options.preload}`}`,
-    section,
-  );
+  await writeSection(options.output, `node=${node} ${key}`, section);
   for (const fault of faults) process.stderr.write(`bench: ${fault}\n`);
   return faults;
 }
 
 interface Part {
+  /** Names the section in the report. */
+  readonly key: string;
   readonly what: string;
   readonly text: string;
   readonly faults: readonly string[];
 }
 
+async function part(cluster: Cluster, options: Options): Promise<Part> {
+  if (options.outage) return outage(cluster, options);
+  return options.read ? reading(cluster, options) : comparison(cluster, options);
+}
+
 async function comparison(cluster: Cluster, options: Options): Promise<Part> {
   const result = await compare(cluster, options);
   const what = `${options.preload.toLocaleString('en-US')} cases stored before`;
-  return { what, text: renderComparison(result, options), faults: result.faults };
+  return { key: `preload=${options.preload}`, what, text: renderComparison(result, options), faults: result.faults };
 }
 
 async function outage(cluster: Cluster, options: Options): Promise<Part> {
   const result = await measureOutage(cluster, options);
-  return { what: 'PostgreSQL away', text: renderOutage(result), faults: result.faults };
+  return { key: 'outage', what: 'PostgreSQL away', text: renderOutage(result), faults: result.faults };
+}
+
+async function reading(cluster: Cluster, options: Options): Promise<Part> {
+  const readings = await measureReading(cluster, options);
+  const what = `reading with ${options.preload.toLocaleString('en-US')} cases stored`;
+  return { key: `read preload=${options.preload}`, what, text: renderReading(readings, options), faults: [] };
 }
 
 function describeOptions({ rounds, seconds, connections, postgresSettings }: Options): string {

@@ -27,7 +27,16 @@ export interface Working<T> {
 
 /** Starts a program of this folder that serves. */
 export async function startServing(program: string, ...args: string[]): Promise<Serving> {
-  const child = forkProgram(program, args);
+  return serving(program, forkProgram(program, args));
+}
+
+/** The same, with the flags for Node.js that the service is started with. */
+export async function startServingAlike(program: string, ...args: string[]): Promise<Serving> {
+  const flags = startArguments().filter((argument) => argument.startsWith('--'));
+  return serving(program, forkProgram(program, args, flags));
+}
+
+async function serving(program: string, child: ChildProcess): Promise<Serving> {
   const { url } = await firstMessage<{ url: string }>(program, child);
   return { pid: child.pid ?? 0, url, stop: async () => end(child) };
 }
@@ -74,8 +83,8 @@ export function killChildren(): void {
   for (const child of started) child.kill('SIGKILL');
 }
 
-function forkProgram(program: string, args: string[]): ChildProcess {
-  const child = fork(fileURLToPath(new URL(`${program}.js`, import.meta.url)), args, { env: ENVIRONMENT });
+function forkProgram(program: string, args: string[], execArgv: string[] = []): ChildProcess {
+  const child = fork(fileURLToPath(new URL(`${program}.js`, import.meta.url)), args, { env: ENVIRONMENT, execArgv });
   started.add(child);
   child.once('exit', () => started.delete(child));
   return child;

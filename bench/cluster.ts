@@ -8,7 +8,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from '../src/local/embed
 /** Durable as PostgreSQL is by default. Checkpoints are put off, so that none decides a round by falling into it. */
 const SETTINGS = { max_wal_size: '4GB', checkpoint_timeout: '1h', max_connections: '200' };
 
-/** A PostgreSQL of this run alone, in a folder that is removed with it. */
+/** A PostgreSQL of this run alone, in a folder that is removed with it, or that was named to be kept. */
 export interface Cluster {
   /** A folder of its own for a process. */
   makeFolder(name: string): Promise<string>;
@@ -22,8 +22,8 @@ export interface Cluster {
   remove(): Promise<void>;
 }
 
-export async function startCluster(settings: Readonly<Record<string, string>>): Promise<Cluster> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'airudder-bench-'));
+export async function startCluster(settings: Readonly<Record<string, string>>, kept?: string): Promise<Cluster> {
+  const folder = kept ?? (await mkdtemp(path.join(tmpdir(), 'airudder-bench-')));
   const postgresFolder = path.join(folder, 'postgres');
   const start = async (more = {}): Promise<EmbeddedPostgres> =>
     startEmbeddedPostgres(postgresFolder, 'bench', { ...SETTINGS, ...settings, ...more });
@@ -46,7 +46,7 @@ export async function startCluster(settings: Readonly<Record<string, string>>): 
     },
     remove: async () => {
       await postgres.stop();
-      await rm(folder, { recursive: true, force: true });
+      if (kept === undefined) await rm(folder, { recursive: true, force: true });
     },
   };
 }

@@ -1,7 +1,10 @@
-import { Controller, HttpCode, Module, Post } from '@nestjs/common';
+import { Controller, Get, HttpCode, Module, Post, Query } from '@nestjs/common';
+import { NeedsScope, Reveals } from '../src/access/api-key.guard.js';
 import { createApp } from '../src/app.js';
 import { AppModule } from '../src/app.module.js';
 import { parseConfig } from '../src/config.js';
+import { NoQuery } from '../src/http/validation.js';
+import { IdParam } from '../src/query/found.js';
 import { serve } from './child.js';
 
 const [databaseUrl = '', dataDir = ''] = process.argv.slice(2);
@@ -15,8 +18,18 @@ class NothingController {
   }
 }
 
-/** Contestant b: the whole service, with an endpoint more that does nothing. The module's own decorator is empty. */
-Module({ controllers: [NothingController] })(AppModule);
+/** Everything that a request for one case passes through, but for the case. */
+@Controller('v1/nothing')
+@NeedsScope('read')
+class ReadNothingController {
+  @Get(':id')
+  get(@IdParam() _id: string, @Reveals() _reveals: boolean, @Query() _none: NoQuery): Record<string, never> {
+    return {};
+  }
+}
+
+/** Contestant b: the whole service, with two endpoints more that do nothing. The module's own decorator is empty. */
+Module({ controllers: [NothingController, ReadNothingController] })(AppModule);
 const config = parseConfig({
   DATABASE_URL: databaseUrl,
   DATA_DIR: dataDir,

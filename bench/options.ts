@@ -4,10 +4,13 @@ import { parseArgs, type ParseArgsConfig } from 'node:util';
 const NUMBERS = [
   ['rounds', 5, 'how many interleaved rounds'],
   ['seconds', 5, 'length of one measurement'],
-  ['connections', 100, 'connections that always have a request under way'],
+  ['connections', 100, 'connections that always have a request under way; with --read the default is 8'],
   ['preload', 0, 'cases stored before, each with three node tasks and its notification'],
   ['overload-seconds', 20, 'length of the run with 1,000 connections'],
 ] as const;
+
+/** Connections of --read: few, for it is also about how long an answer takes. */
+const READERS = '8';
 
 const HELP = `npm run bench -- [options]
 
@@ -18,6 +21,10 @@ ${NUMBERS.map(([name, fallback, meaning]) => `  --${name.padEnd(18)} ${meaning} 
   --only               contestants, e.g. a,e (default: all)
                          a bare Express, b do-nothing endpoint of this Nest app, c the ordinary way,
                          d one statement per request, e this door, f this door with nothing stored (with --preload)
+  --read               measures the reading side instead: each question with --preload cases stored, with 5,000, and as a
+                       bare statement, beside an endpoint that does nothing
+  --questions          with --read: only questions whose name has this text in it
+  --keep               folder for the PostgreSQL of the run; it is left there, and --read finds its cases in it again
   --outage             measures an outage of PostgreSQL instead, with a section of its own
   --set                setting of PostgreSQL, e.g. shared_buffers=1GB; may be repeated
   --output             the report (default: docs/performance.md)
@@ -34,6 +41,10 @@ export interface Options {
   /** Letters of contestants; undefined: all. */
   readonly only: readonly string[] | undefined;
   readonly outage: boolean;
+  readonly read: boolean;
+  readonly questions: string;
+  /** Folder; undefined: one that is removed. */
+  readonly keep: string | undefined;
   readonly postgresSettings: Readonly<Record<string, string>>;
   readonly output: string;
 }
@@ -49,10 +60,14 @@ export function parseOptions(args: string[]): Options | { readonly help: string 
     help: { type: 'boolean' },
     only: { type: 'string' },
     outage: { type: 'boolean', default: false },
+    read: { type: 'boolean', default: false },
+    questions: { type: 'string', default: '' },
+    keep: { type: 'string' },
     set: { type: 'string', multiple: true, default: [] },
     output: { type: 'string', default: 'docs/performance.md' },
   };
   for (const [name, fallback] of NUMBERS) options[name] = { type: 'string', default: String(fallback) };
+  if (args.includes('--read')) options['connections'] = { type: 'string', default: READERS };
   const { values } = parseArgs({ args, options });
   if (values['help']) return { help: HELP };
   const number = (name: (typeof NUMBERS)[number][0]): number => readWhole(name, values[name] as string);
@@ -64,6 +79,9 @@ export function parseOptions(args: string[]): Options | { readonly help: string 
     overloadSeconds: number('overload-seconds'),
     only: values['only'] === undefined ? undefined : readLetters(values['only'] as string),
     outage: values['outage'] as boolean,
+    read: values['read'] as boolean,
+    questions: values['questions'] as string,
+    keep: values['keep'] as string | undefined,
     postgresSettings: Object.fromEntries((values['set'] as string[]).map(readSetting)),
     output: values['output'] as string,
   };

@@ -1,7 +1,6 @@
 import { Client } from 'pg';
 import { TEMPLATE, WORKFLOW_PREFIX } from './stamped-request.js';
 
-const WORKFLOWS = 500;
 const CHUNK = 50_000;
 const WRITERS = 2;
 
@@ -10,14 +9,25 @@ interface Template {
   readonly rows: readonly { nodetask_id: string; nodetask_name: string; node_type: string }[];
 }
 
+/** How the stored cases are spread. */
+interface Past {
+  readonly workflows: number;
+  readonly days: number;
+}
+
 /**
- * Stores so many cases of equally large workflows, as if they had come in evenly during the last ninety days: ids and
- * times rise, numbers and task ids are at random. The indexes grow as they would in earnest, rather than being built at
+ * Stores so many cases of equally large workflows, as if they had come in evenly during the last days: ids and times
+ * rise, numbers and task ids are at random. The indexes grow as they would in earnest, rather than being built at
  * once, which would pack them and have every later insert split a page.
  *
  * @param onProgress told how many are stored
  */
-export async function preload(databaseUrl: string, cases: number, onProgress: (stored: number) => void): Promise<void> {
+export async function preload(
+  databaseUrl: string,
+  cases: number,
+  onProgress: (stored: number) => void,
+  { workflows, days }: Past = { workflows: 500, days: 90 },
+): Promise<void> {
   const writers = await Promise.all(Array.from({ length: WRITERS }, async () => connect(databaseUrl)));
   const [first] = writers;
   if (!first) return;
@@ -27,13 +37,13 @@ export async function preload(databaseUrl: string, cases: number, onProgress: (s
       const from = progress.begun;
       progress.begun = Math.min(from + CHUNK, cases);
       const count = progress.begun - from;
-      await writer.query(STORE_CASES, [from, from + count - 1, cases, WORKFLOW_PREFIX, WORKFLOWS, TEMPLATE]);
+      await writer.query(STORE_CASES, [from, from + count - 1, cases, WORKFLOW_PREFIX, workflows, TEMPLATE, days]);
       progress.stored += count;
       onProgress(progress.stored);
     }
   };
   try {
-    await storeNames(first);
+    await storeNames(first, workflows, days);
     await Promise.all(writers.map(storeChunks));
     // Vacuumed too, or the server would do it by itself in the middle of a round.
     await first.query('VACUUM (ANALYZE)');
@@ -51,23 +61,23 @@ async function connect(databaseUrl: string): Promise<Client> {
   return client;
 }
 
-async function storeNames(client: Client): Promise<void> {
+async function storeNames(client: Client, workflows: number, days: number): Promise<void> {
   const { workflow_name, rows } = JSON.parse(TEMPLATE) as Template;
   await client.query(
     `INSERT INTO workflows (workflow_id, workflow_name, named_at, named_by)
-     SELECT $1 || lpad(n::text, 3, '0'), $2, now() - interval '90 days', gen_random_uuid()
+     SELECT $1 || lpad(n::text, 3, '0'), $2, now() - make_interval(days => $4), gen_random_uuid()
      FROM generate_series(0, $3::integer - 1) n`,
-    [WORKFLOW_PREFIX, workflow_name, WORKFLOWS],
+    [WORKFLOW_PREFIX, workflow_name, workflows, days],
   );
   await client.query(
     `INSERT INTO node_tasks (workflow_id, nodetask_id, nodetask_name, node_type, named_at, named_by)
-     SELECT workflow_id, nodetask_id, nodetask_name, node_type, named_at, named_by
+     SELECT workflow_id, md5(workflow_id || nodetask_id), nodetask_name, node_type, named_at, named_by
      FROM workflows, jsonb_to_recordset($1::jsonb) AS task (nodetask_id text, nodetask_name text, node_type text)`,
     [JSON.stringify(rows)],
   );
 }
 
-/** Parameters: first and last ordinal, how many there will be, prefix and count of workflows, body. */
+/** Parameters: first and last ordinal, how many there will be, prefix and count of workflows, body, days. */
 const STORE_CASES = `
   WITH made AS MATERIALIZED (
     SELECT
@@ -80,7 +90,7 @@ const STORE_CASES = `
       md5(n::text) AS task_id,
       sha256(int8send(n)) AS digest
     FROM generate_series($1::bigint, $2::bigint) n,
-      LATERAL (SELECT -interval '90 days' * (1 - n::float8 / $3::bigint) AS age)
+      LATERAL (SELECT -make_interval(days => $7) * (1 - n::float8 / $3::bigint) AS age)
   ),
   made_cases AS (
     INSERT INTO cases (id, workflow_id, case_id, callee_number, completed_at, last_notified_at, notification_count,
@@ -89,7 +99,7 @@ const STORE_CASES = `
   ),
   made_contents AS (
     INSERT INTO case_node_tasks (case_ref, position, workflow_id, nodetask_id, node_type, task_id, completed_at)
-    SELECT id, position - 1, workflow_id, task ->> 'nodetask_id', task ->> 'node_type',
+    SELECT id, position - 1, workflow_id, md5(workflow_id || (task ->> 'nodetask_id')), task ->> 'node_type',
       CASE WHEN task ? 'task_id' THEN task_id END, received_at
     FROM made, jsonb_array_elements($6::text::jsonb -> 'rows') WITH ORDINALITY AS tasks (task, position)
   )
