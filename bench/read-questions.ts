@@ -106,14 +106,13 @@ function list(name: string, filtersOf: (one: SampleCase) => Partial<CaseQuery>, 
     name,
     asks: async (sample) => {
       const place = await placeIn(sample);
-      return Promise.all(
-        sample.cases.map(async (one) => {
-          const cursor = place && { cursor: await sample.cursor(questionOf(queryOf(one)), place) };
-          return {
-            path: `/v1/cases?${new URLSearchParams({ ...filtersOf(one), ...cursor } as Record<string, string>).toString()}`,
-          };
-        }),
-      );
+      const asks: Ask[] = [];
+      for (const one of sample.cases) {
+        const cursor = place && { cursor: await sample.cursor(questionOf(queryOf(one)), place) };
+        const parameters = new URLSearchParams({ ...filtersOf(one), ...cursor } as Record<string, string>);
+        asks.push({ path: `/v1/cases?${parameters.toString()}` });
+      }
+      return asks;
     },
     bare: async (sample) => {
       const place = await placeIn(sample);

@@ -43,9 +43,11 @@ export async function measureReading(cluster: Cluster, options: Options): Promis
   const questions = QUESTIONS.filter(({ name }) => name.includes(options.questions));
   if (questions.length === 0) throw new Error(`no question's name has "${options.questions}" in it`);
   const prepared = await withSample(few, async (fewSample) =>
-    withSample(many, async (manySample) =>
-      Promise.all(questions.map(async (each) => prepare(each, many, fewSample, manySample, urls, options))),
-    ),
+    withSample(many, async (manySample) => {
+      const done: Prepared[] = [];
+      for (const each of questions) done.push(await prepare(each, many, fewSample, manySample, urls, options));
+      return done;
+    }),
   );
   const readings = prepared.map(({ name, connections, bytes }) => ({ name, connections, bytes, results: noResults() }));
   const folder = await cluster.makeFolder('plans');
