@@ -10,6 +10,8 @@ import { measureReading } from './read.js';
 import { renderReading } from './read.report.js';
 import { renderComparison } from './report.js';
 import { writeSection } from './report-file.js';
+import { measureWaiting } from './waiting.js';
+import { renderWaiting } from './waiting.report.js';
 
 /** Ends with 0 if every answer and every balance was right, with 1 if not, with 2 if nothing could be measured. */
 main().then(
@@ -58,6 +60,7 @@ interface Part {
 
 async function part(cluster: Cluster, options: Options): Promise<Part> {
   if (options.outage) return outage(cluster, options);
+  if (options.waiting) return waiting(cluster, options);
   return options.read ? reading(cluster, options) : comparison(cluster, options);
 }
 
@@ -70,6 +73,11 @@ async function comparison(cluster: Cluster, options: Options): Promise<Part> {
 async function outage(cluster: Cluster, options: Options): Promise<Part> {
   const result = await measureOutage(cluster, options);
   return { key: 'outage', what: 'PostgreSQL away', text: renderOutage(result), faults: result.faults };
+}
+
+async function waiting(cluster: Cluster, options: Options): Promise<Part> {
+  const text = renderWaiting(await measureWaiting(cluster, options));
+  return { key: 'waiting', what: 'a thousand who wait', text, faults: [] };
 }
 
 async function reading(cluster: Cluster, options: Options): Promise<Part> {

@@ -23,6 +23,8 @@ export interface Working<T> {
   readonly result: Promise<T>;
   /** Has it end early. */
   stop(): void;
+  /** Ends it as it is. */
+  kill(): void;
 }
 
 /** Starts a program of this folder that serves. */
@@ -44,7 +46,11 @@ async function serving(program: string, child: ChildProcess): Promise<Serving> {
 /** Starts a program of this folder that ends by itself. */
 export function startWorking<T>(program: string, ...args: string[]): Working<T> {
   const child = forkProgram(program, args);
-  return { result: firstMessage<T>(program, child), stop: () => child.connected && child.send('stop') };
+  return {
+    result: firstMessage<T>(program, child),
+    stop: () => child.connected && child.send('stop'),
+    kill: () => child.kill('SIGKILL'),
+  };
 }
 
 /** Sends notifications from a process of its own. */

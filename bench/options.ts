@@ -25,6 +25,7 @@ ${NUMBERS.map(([name, fallback, meaning]) => `  --${name.padEnd(18)} ${meaning} 
                        bare statement, beside an endpoint that does nothing
   --questions          with --read: only questions whose name has this text in it
   --keep               folder for the PostgreSQL of the run; it is left there, and --read finds its cases in it again
+  --waiting            measures the door while a thousand wait for cases instead, with a section of its own
   --outage             measures an outage of PostgreSQL instead, with a section of its own
   --set                setting of PostgreSQL, e.g. shared_buffers=1GB; may be repeated
   --output             the report (default: docs/performance.md)
@@ -41,6 +42,7 @@ export interface Options {
   /** Letters of contestants; undefined: all. */
   readonly only: readonly string[] | undefined;
   readonly outage: boolean;
+  readonly waiting: boolean;
   readonly read: boolean;
   readonly questions: string;
   /** Folder; undefined: one that is removed. */
@@ -60,6 +62,7 @@ export function parseOptions(args: string[]): Options | { readonly help: string 
     help: { type: 'boolean' },
     only: { type: 'string' },
     outage: { type: 'boolean', default: false },
+    waiting: { type: 'boolean', default: false },
     read: { type: 'boolean', default: false },
     questions: { type: 'string', default: '' },
     keep: { type: 'string' },
@@ -79,6 +82,7 @@ export function parseOptions(args: string[]): Options | { readonly help: string 
     overloadSeconds: number('overload-seconds'),
     only: values['only'] === undefined ? undefined : readLetters(values['only'] as string),
     outage: values['outage'] as boolean,
+    waiting: values['waiting'] as boolean,
     read: values['read'] as boolean,
     questions: values['questions'] as string,
     keep: values['keep'] as string | undefined,

@@ -14,7 +14,7 @@ export const FEW = 5_000;
 const DAYS = 30;
 const WARM_UP_SECONDS = 1;
 /** The one that `startService` gives to the bench. */
-const KEY = 'nothing';
+export const KEY = 'nothing';
 
 /** Who is asked: the service with few cases and with many, the driver with many, and an endpoint that does nothing. */
 export const ASKED = ['few', 'many', 'bare', 'nothing'] as const;

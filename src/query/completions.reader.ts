@@ -24,8 +24,11 @@ const HORIZON = `(SELECT ahead_by + pg_snapshot_xmin(pg_current_snapshot())::tex
  */
 export const READ_COMPLETIONS = `
   WITH scanned AS MATERIALIZED (
-    SELECT position, id, workflow_id FROM notifications
-    WHERE (position, id) > ($1::bigint, $2::uuid) AND position < ${HORIZON} AND ${IS_EVENT}
+    SELECT * FROM (
+      SELECT position, id, workflow_id FROM notifications
+      WHERE (position, id) > ($1::bigint, $2::uuid) AND position < ${HORIZON} AND ${IS_EVENT}
+      ORDER BY position, id
+      LIMIT ${MAX_SCANNED}) AS nearest
     ORDER BY position, id
     LIMIT $3
   ),

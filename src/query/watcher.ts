@@ -51,15 +51,17 @@ export const READ_ARRIVALS = `
   SELECT pg_current_snapshot()::text AS snapshot, clock.ahead_by, arrived.*
   FROM feed_clock clock
   LEFT JOIN (
-    SELECT n.position, n.id AS notification_id, c.workflow_id, c.case_id, c.callee_number
+    SELECT n.position, n.id AS notification_id, c.*
     FROM (
-      SELECT position, id, case_ref FROM notifications
-      WHERE position >= $1 AND (verdict IN ('first', 'changed') OR rewrites_past)
+      (SELECT position, id, case_ref FROM notifications
+       WHERE position >= $1 AND (verdict IN ('first', 'changed') OR rewrites_past)
+       ORDER BY position, id LIMIT ${MAX_ARRIVALS + 1})
       UNION ALL
-      SELECT position, id, case_ref FROM notifications
-      WHERE position = ANY ($2::bigint[]) AND (verdict IN ('first', 'changed') OR rewrites_past)) AS n
-    JOIN cases c ON c.id = n.case_ref
-    LIMIT ${MAX_ARRIVALS + 1}) AS arrived ON true`;
+      (SELECT position, id, case_ref FROM notifications
+       WHERE position = ANY ($2::bigint[]) AND (verdict IN ('first', 'changed') OR rewrites_past)
+       ORDER BY position, id LIMIT ${MAX_ARRIVALS + 1})) AS n
+    CROSS JOIN LATERAL (
+      SELECT workflow_id, case_id, callee_number FROM cases WHERE id = n.case_ref OFFSET 0) AS c) AS arrived ON true`;
 
 /** Where the next tick goes on, as positions in the feed. */
 interface Seen {
