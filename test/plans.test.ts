@@ -1,12 +1,16 @@
 import { plainToInstance } from 'class-transformer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { CaseQuery } from '../src/query/case.query.js';
+import { CaseFilter, CaseQuery } from '../src/query/case.query.js';
 import { GET_CASE, listStatement } from '../src/query/cases.reader.js';
 import { READ_COMPLETIONS, READ_END } from '../src/query/completions.reader.js';
 import { LOOK_UP } from '../src/query/lookup.reader.js';
 import { GET_NOTIFICATION, LIST_NOTIFICATIONS_OF_CASE } from '../src/query/notifications.reader.js';
 import { LIST_QUARANTINE } from '../src/query/quarantine.reader.js';
 import { READ_ARRIVALS } from '../src/query/watcher.js';
+import { NAME_NODE_TASKS, NAME_WORKFLOWS } from '../src/query/export.names.js';
+import { EXPORT_SETTINGS, exportStatement } from '../src/query/export.reader.js';
+import { STATS_SETTINGS } from '../src/query/stats.reader.js';
+import { LIST_NODE_TYPES, statsStatement } from '../src/query/stats.statement.js';
 import { GET_WORKFLOW, LIST_NODE_TASKS, LIST_WORKFLOWS } from '../src/query/workflows.reader.js';
 import { createDatabase, type TestDatabase } from './support/database.js';
 
@@ -62,9 +66,10 @@ async function explain(text: string, parameters: unknown[]): Promise<Plan[]> {
     `EXPLAIN (ANALYZE, FORMAT JSON) ${text}`,
     parameters,
   );
-  const flatten = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(flatten)];
   return row ? flatten(row['QUERY PLAN'][0].Plan) : [];
 }
+
+const flatten = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(flatten)];
 
 const touched = (plans: readonly Plan[]): number =>
   plans
@@ -126,6 +131,9 @@ test('no other statement of the API reads a big table whole', async () => {
     [GET_NOTIFICATION, [delivered?.id]],
     [LIST_NOTIFICATIONS_OF_CASE, [found?.id, '-infinity', '00000000-0000-0000-0000-000000000000', 50]],
     [READ_END, []],
+    [NAME_WORKFLOWS, [['w50', 'w51']]],
+    [NAME_NODE_TASKS, [['w50'], ['w50n2']]],
+    [LIST_NODE_TYPES, []],
     [LIST_QUARANTINE, ['ffffffff-ffff-ffff-ffff-ffffffffffff', 50]],
   ];
   for (const [text, parameters] of statements) expect(scannedBigTables(await explain(text, parameters))).toEqual([]);
@@ -186,3 +194,52 @@ test('looking for what has been committed since reads nothing where nothing has'
   expect(scannedBigTables(plans)).toEqual([]);
   expect(touched(plans)).toBeLessThan(5);
 });
+
+describe('an export is read in order from an index, with nothing sorted and no table read whole', () => {
+  test.each<[string, Partial<CaseFilter>, string]>([
+    ['nothing', {}, 'ix_cases_completed'],
+    ['workflow_id', { workflow_id: 'w50' }, 'ix_cases_workflow'],
+    ['case_id', { case_id: 'c5of50' }, 'ix_cases_case'],
+    ['nodetask_id', { nodetask_id: 'w50n2' }, 'ix_case_node_tasks_nodetask'],
+    ['node_type', { node_type: 'call' }, 'ix_case_node_tasks_type'],
+    ['time', { completed_from: '2026-01-02T00:00:00Z' }, 'ix_cases_completed'],
+    ['workflow_id and node_type', { workflow_id: 'w50', node_type: 'call' }, 'ix_cases_workflow'],
+  ])('by %s', async (_, filter, index) => {
+    for (const order of ['desc', 'asc'] as const) {
+      const { text, parameters } = exportStatement(plainToInstance(CaseFilter, { ...filter, order }));
+      const plans = await explainWith(EXPORT_SETTINGS, `DECLARE export NO SCROLL CURSOR FOR ${text}`, parameters);
+      expect(plans.map((plan) => plan['Index Name'])).toContain(index);
+      expect(plans.map((plan) => plan['Index Name'])).toContain('pk_case_node_tasks');
+      expect(scannedBigTables(plans)).toEqual([]);
+      expect(plans.filter((plan) => plan['Node Type'] === 'Sort')).toEqual([]);
+    }
+  });
+});
+
+describe('completions are counted in indexes', () => {
+  const days = (count: number, every: number): Date[] =>
+    Array.from({ length: count + 1 }, (_, n) => new Date(Date.UTC(2026, 0, 1) + n * every * 86_400_000));
+
+  test.each<[string, Partial<CaseFilter>, Date[], string[]]>([
+    ['all', {}, days(10, 1), ['ix_cases_completed', 'ix_case_node_tasks_type']],
+    ['all, in one bucket', {}, days(1, 30), ['ix_cases_completed', 'ix_case_node_tasks_type']],
+    ['all, in many buckets', {}, days(200, 0.05), ['ix_cases_completed', 'ix_case_node_tasks_type']],
+    ['of a type', { node_type: 'call' }, days(10, 1), ['ix_case_node_tasks_type']],
+    ['of a workflow', { workflow_id: 'w50' }, days(10, 1), ['ix_cases_workflow', 'pk_case_node_tasks']],
+    ['of both', { workflow_id: 'w50', node_type: 'call' }, days(10, 1), ['ix_cases_workflow', 'pk_case_node_tasks']],
+  ])('%s', async (_, filter, bounds, indexes) => {
+    const { text, parameters } = statsStatement(filter, bounds, ['call', 'sms', 'email']);
+    const plans = await explainWith(STATS_SETTINGS, text, parameters);
+    expect(new Set(plans.flatMap((plan) => plan['Index Name'] ?? []))).toEqual(new Set(indexes));
+    expect(scannedBigTables(plans)).toEqual([]);
+  });
+});
+
+/** The plan, not carried out, under a reader's own settings. */
+async function explainWith(settings: Record<string, string>, text: string, parameters: unknown[]): Promise<Plan[]> {
+  await database.query('BEGIN');
+  for (const [name, value] of Object.entries(settings)) await database.query(`SET LOCAL ${name} = '${value}'`);
+  const [row] = await database.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(`EXPLAIN (FORMAT JSON) ${text}`, parameters);
+  await database.query('ROLLBACK');
+  return row ? flatten(row['QUERY PLAN'][0].Plan) : [];
+}

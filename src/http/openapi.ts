@@ -33,6 +33,7 @@ export function buildOpenApi(app: INestApplication): OpenAPIObject {
     .addTag('cases', 'Is this case done, when, and through which node tasks?')
     .addTag('completions', 'What was completed, as it happens.')
     .addTag('workflows', 'The workflows that cases belong to.')
+    .addTag('stats', 'How many cases are done, and when.')
     .addTag('notifications', 'What was received.')
     .addTag('quarantine', 'What was refused, and why.')
     .addTag('operations', 'Health and metrics.')

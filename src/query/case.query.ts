@@ -1,4 +1,4 @@
-import { ApiPropertyOptional } from '@nestjs/swagger';
+import { ApiPropertyOptional, IntersectionType } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
 import { IsBoolean, IsIn, IsOptional, IsString } from 'class-validator';
 import { IsStorableText } from '../database/storable-text.js';
@@ -8,7 +8,7 @@ import { IsTime } from './time.js';
 const once = { message: 'must be given once' };
 
 /** Which cases; all conditions must hold. Those on node tasks must hold for one and the same node task. */
-export class CaseQuery extends PageQuery {
+export class CaseFilter {
   @ApiPropertyOptional({ description: 'Of this workflow, for example `707c2a72791f4fcd9890120ccfe52983`.' })
   @IsOptional()
   @IsString(once)
@@ -70,7 +70,10 @@ export class CaseQuery extends PageQuery {
   @IsOptional()
   @IsIn(['desc', 'asc'], { message: 'must be desc or asc' })
   order: 'desc' | 'asc' = 'desc';
+}
 
+/** A page of the cases that match. */
+export class CaseQuery extends IntersectionType(CaseFilter, PageQuery) {
   @ApiPropertyOptional({
     type: Boolean,
     default: false,

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import type { CaseQuery } from './case.query.js';
+import type { CaseFilter, CaseQuery } from './case.query.js';
 import { type CaseRow, CaseResponse } from './case.response.js';
 import { Cursors } from './cursor.js';
 import { Ingestion, type IngestionResponse, LAST_NOTIFICATION_AT } from './ingestion.js';
@@ -144,7 +144,7 @@ export function listStatement(
 }
 
 /** Which rows match, as parts of a statement. */
-interface Matches {
+export interface Matches {
   readonly from: string;
   readonly where: string[];
   readonly completedAt: string;
@@ -158,10 +158,10 @@ interface Matches {
  * they narrow the most (ix_case_node_tasks_task, _nodetask, _type), else the cases (ix_cases_case, _callee, _workflow,
  * _completed), of which each is then asked for its node tasks.
  */
-function selectMatches(query: CaseQuery, bind: (value: unknown) => string): Matches {
-  const asked = <N extends keyof CaseQuery>(names: readonly N[]): N[] =>
+export function selectMatches(query: CaseFilter, bind: (value: unknown) => string): Matches {
+  const asked = <N extends keyof CaseFilter>(names: readonly N[]): N[] =>
     names.filter((name) => query[name] !== undefined);
-  const equal = (table: string, names: readonly (keyof CaseQuery)[]): string[] =>
+  const equal = (table: string, names: readonly (keyof CaseFilter)[]): string[] =>
     names.map((name) => `${table}.${name} = ${bind(query[name])}`);
   const between = (column: string): string[] => [
     ...(query.completed_from === undefined ? [] : [`${column} >= ${bind(parseTime(query.completed_from))}`]),
@@ -194,6 +194,6 @@ function selectMatches(query: CaseQuery, bind: (value: unknown) => string): Matc
   return { from: 'cases c', where, completedAt: 'c.completed_at', id: 'c.id', mayRepeat: false };
 }
 
-function toWhere(conditions: readonly string[]): string {
+export function toWhere(conditions: readonly string[]): string {
   return conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
 }

@@ -10,12 +10,17 @@ import { Cursors } from './cursor.js';
 import { Ingestion } from './ingestion.js';
 import { Lookup } from './lookup.js';
 import { LookupReader } from './lookup.reader.js';
+import { ExportController } from './export.controller.js';
+import { ExportReader } from './export.reader.js';
+import { Exports } from './exports.js';
 import { NotificationsController } from './notifications.controller.js';
 import { NotificationsReader } from './notifications.reader.js';
 import { QuarantineController } from './quarantine.controller.js';
 import { QuarantineReader } from './quarantine.reader.js';
 import { Reads } from './reads.js';
 import { Watcher } from './watcher.js';
+import { StatsController } from './stats.controller.js';
+import { StatsReader } from './stats.reader.js';
 import { WorkflowsController } from './workflows.controller.js';
 import { WorkflowsReader } from './workflows.reader.js';
 
@@ -24,10 +29,12 @@ import { WorkflowsReader } from './workflows.reader.js';
   imports: [OperationsModule],
   controllers: [
     WorkflowsController,
+    ExportController,
     CasesController,
     NotificationsController,
     QuarantineController,
     CompletionsController,
+    StatsController,
   ],
   providers: [
     WorkflowsReader,
@@ -43,6 +50,9 @@ import { WorkflowsReader } from './workflows.reader.js';
     Completions,
     CompletionsReader,
     CompletionsStream,
+    ExportReader,
+    Exports,
+    StatsReader,
   ],
 })
 export class QueryModule {}

@@ -5,6 +5,7 @@ import type { QueryResultRow } from 'pg';
 import { DataSource } from 'typeorm';
 import { Connection } from '../database/connection.js';
 import { QUERY } from '../database/data-source.js';
+import { Snapshot } from '../database/snapshot.js';
 
 /**
  * So many statements are kept parsed and planned on each connection: all that have constant text, and of the lists the
@@ -28,6 +29,11 @@ export class Reads {
   /** One statement where all that is committed can be seen. */
   async queryPrimary<Row extends QueryResultRow>(text: string, values: readonly unknown[]): Promise<Row[]> {
     return this.run('master', text, values);
+  }
+
+  /** For several statements that see the same moment; on a read replica, if there is any. */
+  async snapshot(settings: Readonly<Record<string, string>>): Promise<Snapshot> {
+    return Snapshot.take(this.dataSource, 'slave', settings);
   }
 
   private async run<Row extends QueryResultRow>(

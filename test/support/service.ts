@@ -76,7 +76,7 @@ export function webhookPath(token = TOKEN, kind = 'workflow-list-completion'): s
 export async function send(url: string, init: RequestInit = {}): Promise<Answer> {
   const response = await fetch(url, init);
   const text = await response.text();
-  const isJson = /json/.test(response.headers.get('content-type') ?? '');
+  const isJson = /\bjson/.test(response.headers.get('content-type') ?? '');
   return { status: response.status, headers: response.headers, text, body: isJson ? (JSON.parse(text) as Json) : {} };
 }
 
