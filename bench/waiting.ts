@@ -55,10 +55,13 @@ async function startWaiters(origin: string): Promise<{ end(): Promise<void> }> {
   };
 }
 
-/** Waits until so many wait. */
+/** Waits until so many wait, each of which has looked once. */
 async function watching(origin: string, count: number): Promise<void> {
   const limit = performance.now() + START_LIMIT_MS;
-  while (!(await (await fetch(`${origin}/metrics`)).text()).includes(`airudder_watching_requests ${count}\n`)) {
+  const wanted = [`airudder_watching_requests ${count}\n`, 'database_pool_waiting_requests{pool="query"} 0\n'];
+  for (;;) {
+    const metrics = await (await fetch(`${origin}/metrics`)).text();
+    if (wanted.every((line) => metrics.includes(line))) return;
     if (performance.now() > limit) throw new Error(`not ${count} waiters within ${START_LIMIT_MS} ms`);
     await sleep(50);
   }

@@ -1,7 +1,8 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /**
- * The change feed (docs/decisions/0009-change-feed.md), and what looking up a case in quarantine needs.
+ * The change feed (docs/decisions/0009-change-feed.md), and what looking up a case in quarantine and counting the cases of a
+ * node task need.
  *
  * Deliveries that are here already are given the position 0, before all others, and among each other the order of their
  * ids; what a process of the former version still writes gets its place by the default. Both new columns have constants
@@ -27,6 +28,7 @@ export class AddChangeFeed1795478400000 implements MigrationInterface {
         CONSTRAINT ck_feed_clock_one CHECK (id = 1)
       )`);
     await runner.query(`INSERT INTO feed_clock (ahead_by) VALUES (0)`);
+    await runner.query(`CREATE INDEX ix_node_tasks_nodetask ON node_tasks (nodetask_id)`);
     await runner.query(`CREATE INDEX ix_quarantined_notifications_case ON quarantined_notifications (case_id)`);
     await runner.query(`CREATE INDEX ix_quarantined_notifications_callee ON quarantined_notifications (callee_number)`);
   }
@@ -34,6 +36,7 @@ export class AddChangeFeed1795478400000 implements MigrationInterface {
   async down(runner: QueryRunner): Promise<void> {
     await runner.query(`DROP INDEX ix_quarantined_notifications_callee`);
     await runner.query(`DROP INDEX ix_quarantined_notifications_case`);
+    await runner.query(`DROP INDEX ix_node_tasks_nodetask`);
     await runner.query(`DROP TABLE feed_clock`);
     await runner.query(`DROP INDEX ix_notifications_feed`);
     await runner.query(`ALTER TABLE notifications DROP COLUMN rewrites_past, DROP COLUMN position`);

@@ -272,7 +272,7 @@ describe('an export that takes a while', () => {
     });
     await other.stop();
     await expect(response.text()).rejects.toThrow('terminated');
-    expect(await readers()).toEqual([]);
+    await expect.poll(readers).toEqual([]);
   });
 
   /** Holds a table, so that whoever reads it waits, until the connection is ended. */

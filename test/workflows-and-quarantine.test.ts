@@ -89,6 +89,19 @@ describe('workflows', () => {
     expect(second.body['next_cursor']).toBeNull();
   });
 
+  test('an id that two workflows give to a node task is counted for each by itself', async () => {
+    const rows = [{ nodetask_id: 'shared', nodetask_name: 'S', node_type: 'call' }];
+    for (const case_id of ['1', '2', '3']) {
+      await service.post(notification({ workflow_id: case_id === '1' ? 'sharing' : 'sharing too', case_id, rows }));
+    }
+    const counts = await Promise.all(
+      ['sharing', 'sharing%20too'].map(
+        async (id) => (await service.get(`/v1/workflows/${id}/node-tasks`)).body['data'],
+      ),
+    );
+    expect(counts).toMatchObject([[{ case_count: 1 }], [{ case_count: 2 }]]);
+  });
+
   test('a workflow whose cases went through nothing has an empty list of node tasks', async () => {
     await service.post(notification({ workflow_id: 'no nodes', rows: [] }));
     expect((await service.get('/v1/workflows/no%20nodes/node-tasks')).body).toEqual({ data: [], next_cursor: null });

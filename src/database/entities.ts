@@ -36,6 +36,7 @@ export class WorkflowEntity {
 
 /** A node of a workflow, as last named and typed; shared by all cases of the workflow. */
 @Entity('node_tasks')
+@Index('ix_node_tasks_nodetask', ['nodetask_id'])
 export class NodeTaskEntity {
   @PrimaryColumn({ ...opaqueText, primaryKeyConstraintName: 'pk_node_tasks' })
   workflow_id: string;

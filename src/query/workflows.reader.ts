@@ -39,11 +39,17 @@ export const GET_WORKFLOW = `
     FROM cases WHERE workflow_id = w.workflow_id) AS c
   WHERE w.workflow_id = $1`;
 
-/** Pages along pk_node_tasks; counts in ix_case_node_tasks_nodetask. */
+/**
+ * Pages along pk_node_tasks; counts in ix_case_node_tasks_nodetask. An id that only one workflow has (ix_node_tasks_nodetask), as is
+ * the provider's way, is counted in the index alone; else each entry's row says whose it is.
+ */
 export const LIST_NODE_TASKS = `
   SELECT n.nodetask_id, n.nodetask_name, n.node_type,
-    (SELECT count(DISTINCT s.case_ref) FROM case_node_tasks s
-     WHERE s.nodetask_id = n.nodetask_id AND s.workflow_id = n.workflow_id) AS case_count
+    CASE WHEN (SELECT count(*) FROM node_tasks other WHERE other.nodetask_id = n.nodetask_id) = 1
+      THEN (SELECT count(DISTINCT s.case_ref) FROM case_node_tasks s WHERE s.nodetask_id = n.nodetask_id)
+      ELSE (SELECT count(DISTINCT s.case_ref) FROM case_node_tasks s
+            WHERE s.nodetask_id = n.nodetask_id AND s.workflow_id = n.workflow_id)
+    END AS case_count
   FROM node_tasks n
   WHERE n.workflow_id = $1 AND n.nodetask_id > $2
   ORDER BY n.nodetask_id
