@@ -50,7 +50,7 @@ export class Contract {
     );
     if (content?.[type]) {
       const place = ['paths', path, method, 'responses', String(answer.status), 'content', type, 'schema'];
-      faults.push(...this.faultsOfBody(pointer(place), /json/.test(type) ? answer.body : answer.text));
+      faults.push(...this.faultsOfBody(pointer(place), /[/+]json$/.test(type) ? answer.body : answer.text));
     }
     const codes = Object.keys(content?.[type]?.examples ?? {});
     if (type === 'application/problem+json' && !codes.includes(answer.body['code'])) {
