@@ -47,6 +47,8 @@ const requestsOf = (ids: { case: string; notification: string; refused: string }
     { path: '/v1/cases/lookup', body: { cases: [{ case_id: 'c' }] }, headers: { prefer: 'wait=1' } },
     { path: '/v1/cases/lookup', body: { cases: [{ case_id: 'unknown' }], strict: true } },
   ],
+  exportCases: [{ path: '/v1/cases/export' }, { path: '/v1/cases/export?format=csv' }],
+  countCompletions: [{ path: '/v1/stats/completions?interval=day&workflow_id=w' }],
   getCase: [{ path: `/v1/cases/${ids.case}` }],
   listCaseNotifications: [{ path: `/v1/cases/${ids.case}/notifications` }],
   getNotification: [{ path: `/v1/notifications/${ids.notification}` }],
