@@ -8,19 +8,29 @@ type OperationObject = NonNullable<OpenAPIObject['paths'][string]['get']>;
 interface ResponseObject {
   description: string;
   headers?: Record<string, object>;
-  content?: Record<string, { schema?: { properties?: object } }>;
+  content?: Record<string, { schema?: Schema }>;
 }
+interface Schema {
+  $ref?: string;
+}
+type Schemas = Readonly<Record<string, object>>;
 
-const REQUEST_ID = { 'X-Request-Id': header('Id of this request.', { format: 'uuid' }) };
-const CACHE_CONTROL = { 'Cache-Control': header('`private, no-store`: nothing may keep this answer.') };
-const ETAG = { ETag: header('Send it as `If-None-Match` to learn whether this answer has changed.') };
-const LINK = { Link: header('`<…>; rel="next"`: the next page, relative to this address. Not on the last one.') };
+const text = { type: 'string' };
+const REQUEST_ID = { 'X-Request-Id': always('Id of this request.', { ...text, format: 'uuid' }) };
+const CACHE_CONTROL = { 'Cache-Control': always('`private, no-store`: nothing may keep this answer.', text) };
+const ETAG = { ETag: always('Send it as `If-None-Match` to learn whether this answer has changed.', text) };
+const LINK = {
+  Link: {
+    description: '`<…>; rel="next"`: the next page, relative to this address. Not on the last one.',
+    schema: text,
+  },
+};
 
 /** Adds what is true of every operation, and in words the scope that the extension names. */
 export function describeAll(document: OpenAPIObject): OpenAPIObject {
   for (const [path, methods] of Object.entries(document.paths)) {
     for (const [method, operation] of Object.entries(methods) as [string, OperationObject][]) {
-      if (path.startsWith('/v1/')) describeHttpRules(method, operation);
+      if (path.startsWith('/v1/')) describeHttpRules(method, operation, document.components?.schemas ?? {});
       for (const response of Object.values(operation.responses)) addHeaders(response as ResponseObject, REQUEST_ID);
       const scope: unknown = Reflect.get(operation, SCOPE_EXTENSION);
       if (typeof scope !== 'string') continue;
@@ -30,7 +40,7 @@ export function describeAll(document: OpenAPIObject): OpenAPIObject {
   return document;
 }
 
-function describeHttpRules(method: string, operation: OperationObject): void {
+function describeHttpRules(method: string, operation: OperationObject, schemas: Schemas): void {
   const ok = operation.responses['200'] as ResponseObject;
   const json = ok.content?.['application/json'];
   operation.responses['406'] = describeStatus(406, ['not_acceptable']);
@@ -38,7 +48,7 @@ function describeHttpRules(method: string, operation: OperationObject): void {
   if (method !== 'get' || !json) return;
   describeConditional(operation);
   addHeaders(ok, ETAG);
-  if (json.schema?.properties && 'next_cursor' in json.schema.properties) addHeaders(ok, LINK);
+  if (hasCursor(json.schema, schemas)) addHeaders(ok, LINK);
 }
 
 function describeConditional(operation: OperationObject): void {
@@ -59,6 +69,12 @@ function addHeaders(response: ResponseObject, headers: Record<string, object>): 
   response.headers = { ...headers, ...response.headers };
 }
 
-function header(description: string, schema: object = {}): object {
-  return { description, schema: { type: 'string', ...schema } };
+function hasCursor({ $ref = '' }: Schema = {}, schemas: Schemas): boolean {
+  const { properties = {} } = (schemas[$ref.split('/').at(-1) ?? ''] ?? {}) as { properties?: object };
+  return 'next_cursor' in properties;
+}
+
+/** A header without which there is no such answer. */
+function always(description: string, schema: object): object {
+  return { description, required: true, schema };
 }

@@ -78,8 +78,8 @@ export function ApiProblems(...codes: ProblemCode[]): MethodDecorator & ClassDec
 }
 
 const HEADERS: Readonly<Record<number, Record<string, object>>> = {
-  401: { 'WWW-Authenticate': { description: 'Bearer', schema: { type: 'string' } } },
-  503: { 'Retry-After': { description: 'Seconds to wait.', schema: { type: 'integer' } } },
+  401: { 'WWW-Authenticate': { description: 'Bearer', required: true, schema: { type: 'string' } } },
+  503: { 'Retry-After': { description: 'Seconds to wait.', required: true, schema: { type: 'integer' } } },
 };
 
 interface ProblemResponse {

@@ -38,7 +38,11 @@ export function DescribeDoor(): MethodDecorator {
     ApiOkResponse({
       description: 'Committed, or safe on local disk.',
       headers: {
-        'X-Request-Id': { description: "The notification's id.", schema: { type: 'string', format: 'uuid' } },
+        'X-Request-Id': {
+          description: "The notification's id.",
+          required: true,
+          schema: { type: 'string', format: 'uuid' },
+        },
       },
       schema: { type: 'object', additionalProperties: false, example: {} },
     }),

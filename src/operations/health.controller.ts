@@ -1,8 +1,17 @@
 import { Controller, Get, HttpStatus, Inject, Res } from '@nestjs/common';
-import { ApiOkResponse, ApiOperation, ApiProperty, ApiServiceUnavailableResponse, ApiTags } from '@nestjs/swagger';
+import {
+  ApiExtraModels,
+  ApiOkResponse,
+  ApiOperation,
+  ApiProperty,
+  ApiServiceUnavailableResponse,
+  ApiTags,
+  getSchemaPath,
+} from '@nestjs/swagger';
 import type { Response } from 'express';
 import { DataSource } from 'typeorm';
 import { canWrite } from '../database/can-write.js';
+import { ApiProblems, describeStatus } from '../http/problem.openapi.js';
 import { DoorState } from './door-state.js';
 
 class Liveness {
@@ -47,6 +56,7 @@ export class HealthController {
     description: 'If not, restart it.',
   })
   @ApiOkResponse({ type: Liveness, description: 'It answers.' })
+  @ApiProblems('service_unavailable')
   live(): Liveness {
     return { status: 'live' };
   }
@@ -58,7 +68,14 @@ export class HealthController {
     description: 'If not, send no traffic here.',
   })
   @ApiOkResponse({ type: Readiness, description: 'Ready.' })
-  @ApiServiceUnavailableResponse({ type: Readiness, description: 'Not ready.' })
+  @ApiExtraModels(Readiness)
+  @ApiServiceUnavailableResponse({
+    description: 'Not ready; a problem where it is being stopped.',
+    content: {
+      'application/json': { schema: { $ref: getSchemaPath(Readiness) } },
+      ...describeStatus(503, ['service_unavailable']).content,
+    },
+  })
   async ready(@Res({ passthrough: true }) response: Response): Promise<Readiness> {
     const isUp = await canWrite(this.dataSource);
     const { isAccepting, spool } = this.door.read();

@@ -1,5 +1,6 @@
 import { Controller, Get, Header } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiProblems } from '../http/problem.openapi.js';
 import { Metrics } from './metrics.js';
 
 @Controller('metrics')
@@ -15,6 +16,7 @@ export class MetricsController {
     description: 'Needs no key; shows no number, id or key.',
   })
   @ApiOkResponse({ description: 'Prometheus text format.', content: { 'text/plain': { schema: { type: 'string' } } } })
+  @ApiProblems('service_unavailable')
   async get(): Promise<string> {
     return this.metrics.render();
   }

@@ -1,5 +1,7 @@
-import { ApiProperty } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { maskNumber } from '../access/mask.js';
+import { IngestionResponse } from './ingestion.js';
+import { PageOf } from './page.js';
 
 /** A case as the reader's statements return it. */
 export interface CaseRow {
@@ -108,4 +110,13 @@ export class CaseResponse {
       })),
     };
   }
+}
+
+/** A page of cases, and how far what is missing in it can be relied on. */
+export class CasesPage extends PageOf(CaseResponse) {
+  @ApiPropertyOptional({ type: 'integer', description: 'Only with `include_total`: all cases that match.', example: 1 })
+  readonly total?: number;
+
+  @ApiProperty({ description: 'How far it can be relied on that what is not listed was not received.' })
+  readonly ingestion: IngestionResponse;
 }

@@ -1,5 +1,5 @@
 import { Body, Controller, Get, HttpCode, Post, Query, Res } from '@nestjs/common';
-import { ApiExtraModels, ApiOkResponse, ApiOperation, ApiTags, getSchemaPath } from '@nestjs/swagger';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { NeedsScope, Reveals } from '../access/api-key.guard.js';
 import type { Response } from 'express';
 import { ReadsJson } from '../http/json-body.js';
@@ -8,16 +8,15 @@ import { Problem } from '../http/problem.js';
 import { ApiProblems } from '../http/problem.openapi.js';
 import { NoQuery } from '../http/validation.js';
 import { CaseQuery } from './case.query.js';
-import { CaseResponse } from './case.response.js';
-import { type CasesPage, CasesReader } from './cases.reader.js';
-import { IngestionResponse } from './ingestion.js';
+import { CaseResponse, CasesPage } from './case.response.js';
+import { CasesReader } from './cases.reader.js';
 import { ApiIdParam, found, IdParam } from './found.js';
 import { Lookup } from './lookup.js';
 import { LookupRequest } from './lookup.request.js';
 import { LookupResponse } from './lookup.response.js';
-import { NotificationResponse } from './notification.response.js';
+import { NotificationsPage } from './notification.response.js';
 import { NotificationsReader } from './notifications.reader.js';
-import { ApiPage, type Page, PageQuery } from './page.js';
+import { ApiPage, PageQuery } from './page.js';
 
 @Controller('v1/cases')
 @ApiTags('cases')
@@ -39,14 +38,7 @@ export class CasesController {
       'case may change its place only when an older delivery of it arrives late and moves its completion back. To ask ' +
       'whether one case is done, filter by its `case_id`: an empty list means that nothing was received yet.',
   })
-  @ApiExtraModels(IngestionResponse)
-  @ApiPage(CaseResponse, {
-    total: { type: 'integer', description: 'Only with `include_total`: all cases that match.' },
-    ingestion: {
-      allOf: [{ $ref: getSchemaPath(IngestionResponse) }],
-      description: 'How far it can be relied on that what is not listed was not received.',
-    },
-  })
+  @ApiPage(CasesPage)
   @ApiProblems('invalid_request', 'invalid_cursor')
   async list(@Query() query: CaseQuery, @Reveals() reveals: boolean): Promise<CasesPage> {
     return this.cases.list(query, reveals);
@@ -97,13 +89,13 @@ export class CasesController {
     description: 'In order of receipt.',
   })
   @ApiIdParam('Id of the case in this service.', '0198c7a2-5f0f-7b11-8c2e-4d1f0a9b3c77')
-  @ApiPage(NotificationResponse)
+  @ApiPage(NotificationsPage)
   @ApiProblems('invalid_request', 'invalid_cursor', 'not_found')
   async listNotifications(
     @IdParam() id: string,
     @Query() query: PageQuery,
     @Reveals() reveals: boolean,
-  ): Promise<Page<NotificationResponse>> {
+  ): Promise<NotificationsPage> {
     return found(await this.notifications.listOfCase(id, query, reveals));
   }
 }

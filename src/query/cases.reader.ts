@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import type { CaseFilter, CaseQuery } from './case.query.js';
-import { type CaseRow, CaseResponse } from './case.response.js';
+import { type CaseRow, CaseResponse, type CasesPage } from './case.response.js';
 import { Cursors } from './cursor.js';
-import { Ingestion, type IngestionResponse, LAST_NOTIFICATION_AT } from './ingestion.js';
-import { MAX_LIMIT, type Page, toPage } from './page.js';
+import { Ingestion, LAST_NOTIFICATION_AT } from './ingestion.js';
+import { MAX_LIMIT, toPage } from './page.js';
 import { Reads } from './reads.js';
 import { parseTime } from './time.js';
 
@@ -64,12 +64,6 @@ type Row = (CaseRow | { [column in keyof CaseRow]: null }) & {
   readonly last_notification_at: Date | null;
   readonly total: string | null;
 };
-
-/** A page of cases, and how far what is missing in it can be relied on. */
-export interface CasesPage extends Page<CaseResponse> {
-  readonly total?: number;
-  readonly ingestion: IngestionResponse;
-}
 
 /** Reads cases. Each answer is one statement, so that what it says holds together. */
 @Injectable()

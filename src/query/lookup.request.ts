@@ -71,8 +71,7 @@ export class LookupRequest {
 
   @ApiPropertyOptional({
     enum: ['all', 'any'],
-    default: 'all',
-    description: 'What `Prefer: wait` waits for: that all asked cases are completed, or any.',
+    description: 'What `Prefer: wait` waits for: that `all` asked cases are completed (unless told), or `any`.',
   })
   @IsOptional()
   @IsIn(['all', 'any'], { message: 'must be all or any' })
@@ -80,7 +79,6 @@ export class LookupRequest {
 
   @ApiPropertyOptional({
     type: Boolean,
-    default: false,
     description: 'Answer `404` that lists them if any asked case was not seen.',
   })
   @IsOptional()

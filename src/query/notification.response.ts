@@ -3,6 +3,7 @@ import { maskNumber } from '../access/mask.js';
 import { VERDICTS, type Verdict } from '../database/entities.js';
 import { BodyResponse } from './body.response.js';
 import { CaseResponse } from './case.response.js';
+import { PageOf } from './page.js';
 
 /** A delivery as the reader's statements return it. */
 export interface NotificationRow {
@@ -67,6 +68,8 @@ export class NotificationResponse {
     };
   }
 }
+
+export class NotificationsPage extends PageOf(NotificationResponse) {}
 
 /** One delivery, with the bytes as received. */
 export class NotificationWithBodyResponse extends IntersectionType(NotificationResponse, BodyResponse) {}

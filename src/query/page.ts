@@ -1,5 +1,5 @@
-import { applyDecorators, type Type } from '@nestjs/common';
-import { ApiExtraModels, ApiOkResponse, ApiPropertyOptional, getSchemaPath } from '@nestjs/swagger';
+import type { Type } from '@nestjs/common';
+import { ApiOkResponse, ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
 import { IsInt, IsOptional, IsString, Max, Min } from 'class-validator';
 
@@ -52,28 +52,26 @@ export async function toPage<R, T>(
   return { data: shown.map(toResponse), next_cursor };
 }
 
-/** Documents a list of such items. */
-export function ApiPage(item: Type, more: Record<string, object> = {}): MethodDecorator {
-  return applyDecorators(
-    ApiExtraModels(item),
-    ApiOkResponse({
-      description: 'One page.',
-      schema: {
-        type: 'object',
-        required: ['data', 'next_cursor'],
-        properties: {
-          data: { type: 'array', items: { $ref: getSchemaPath(item) } },
-          next_cursor: {
-            type: 'string',
-            nullable: true,
-            description: 'Leads to the next page; null on the last one. Opaque.',
-            example: null,
-          },
-          ...more,
-        },
-      },
-    }),
-  );
+/** The document's shape of such a list. The class that extends it gives it the name that clients will know it by. */
+export function PageOf<T>(item: Type<T>): Type<Page<T>> {
+  class PageResponse implements Page<T> {
+    @ApiProperty({ type: [item], description: 'At most `limit` of them.' })
+    readonly data: readonly T[];
+
+    @ApiProperty({
+      type: String,
+      nullable: true,
+      description: 'Leads to the next page; null on the last one. Opaque.',
+      example: null,
+    })
+    readonly next_cursor: string | null;
+  }
+  return PageResponse;
+}
+
+/** Documents a list. */
+export function ApiPage(type: Type<Page<unknown>>): MethodDecorator {
+  return ApiOkResponse({ type, description: 'One page.' });
 }
 
 function toInteger(value: unknown): unknown {

@@ -4,8 +4,8 @@ import { NeedsScope, Reveals } from '../access/api-key.guard.js';
 import { ApiProblems } from '../http/problem.openapi.js';
 import { NoQuery } from '../http/validation.js';
 import { ApiIdParam, found, IdParam } from './found.js';
-import { ApiPage, type Page, PageQuery } from './page.js';
-import { QuarantineResponse, QuarantineWithBodyResponse } from './quarantine.response.js';
+import { ApiPage, PageQuery } from './page.js';
+import { QuarantinePage, QuarantineWithBodyResponse } from './quarantine.response.js';
 import { QuarantineReader } from './quarantine.reader.js';
 
 @Controller('v1/quarantine')
@@ -22,9 +22,9 @@ export class QuarantineController {
     description:
       'Every body that was refused for what it is, with the reason. Equal bytes refused for one reason are counted.',
   })
-  @ApiPage(QuarantineResponse)
+  @ApiPage(QuarantinePage)
   @ApiProblems('invalid_request', 'invalid_cursor')
-  async list(@Query() query: PageQuery, @Reveals() reveals: boolean): Promise<Page<QuarantineResponse>> {
+  async list(@Query() query: PageQuery, @Reveals() reveals: boolean): Promise<QuarantinePage> {
     return this.quarantine.list(query, reveals);
   }
 

@@ -4,6 +4,7 @@ import type { QuarantinedNotificationEntity } from '../database/entities.js';
 import type { FieldError } from '../http/problem.js';
 import { FieldErrorSchema } from '../http/problem.openapi.js';
 import { BodyResponse } from './body.response.js';
+import { PageOf } from './page.js';
 
 export type QuarantineRow = Omit<QuarantinedNotificationEntity, 'body' | 'body_digest'>;
 
@@ -77,6 +78,8 @@ export class QuarantineResponse {
     };
   }
 }
+
+export class QuarantinePage extends PageOf(QuarantineResponse) {}
 
 /** A refused body with its bytes. */
 export class QuarantineWithBodyResponse extends IntersectionType(QuarantineResponse, BodyResponse) {}

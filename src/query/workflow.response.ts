@@ -1,4 +1,5 @@
 import { ApiProperty } from '@nestjs/swagger';
+import { PageOf } from './page.js';
 
 /** A workflow in the list. */
 export class WorkflowResponse {
@@ -23,6 +24,8 @@ export class WorkflowResponse {
     };
   }
 }
+
+export class WorkflowsPage extends PageOf(WorkflowResponse) {}
 
 /** A workflow with its counts: exact, and all of the same moment. */
 export class WorkflowDetailResponse extends WorkflowResponse {
@@ -75,6 +78,8 @@ export class NodeTaskResponse {
     return { ...row, case_count: Number(row.case_count) };
   }
 }
+
+export class NodeTasksPage extends PageOf(NodeTaskResponse) {}
 
 export interface WorkflowRow {
   workflow_id: string;

@@ -4,8 +4,8 @@ import { NeedsScope } from '../access/api-key.guard.js';
 import { ApiProblems } from '../http/problem.openapi.js';
 import { NoQuery } from '../http/validation.js';
 import { found, WorkflowIdParam } from './found.js';
-import { ApiPage, type Page, PageQuery } from './page.js';
-import { NodeTaskResponse, WorkflowDetailResponse, WorkflowResponse } from './workflow.response.js';
+import { ApiPage, PageQuery } from './page.js';
+import { NodeTasksPage, WorkflowDetailResponse, WorkflowsPage } from './workflow.response.js';
 import { WorkflowsReader } from './workflows.reader.js';
 
 const idParam = { name: 'workflow_id', description: "The provider's id.", example: '707c2a72791f4fcd9890120ccfe52983' };
@@ -23,9 +23,9 @@ export class WorkflowsController {
     summary: 'Workflows, newest activity first',
     description: 'All pages of one list rank by the activity at the moment of its first page.',
   })
-  @ApiPage(WorkflowResponse)
+  @ApiPage(WorkflowsPage)
   @ApiProblems('invalid_request', 'invalid_cursor')
-  async list(@Query() query: PageQuery): Promise<Page<WorkflowResponse>> {
+  async list(@Query() query: PageQuery): Promise<WorkflowsPage> {
     return this.workflows.list(query);
   }
 
@@ -45,12 +45,9 @@ export class WorkflowsController {
     description: 'In order of `nodetask_id`.',
   })
   @ApiParam(idParam)
-  @ApiPage(NodeTaskResponse)
+  @ApiPage(NodeTasksPage)
   @ApiProblems('invalid_request', 'invalid_cursor', 'not_found')
-  async listNodeTasks(
-    @WorkflowIdParam() workflowId: string,
-    @Query() query: PageQuery,
-  ): Promise<Page<NodeTaskResponse>> {
+  async listNodeTasks(@WorkflowIdParam() workflowId: string, @Query() query: PageQuery): Promise<NodeTasksPage> {
     return found(await this.workflows.listNodeTasks(workflowId, query));
   }
 }

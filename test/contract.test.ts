@@ -1,0 +1,166 @@
+import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { beforeAll, expect, test } from 'vitest';
+import { makeApiKey } from '../src/access/api-key.js';
+import { trackConnections } from '../src/operations/connections.js';
+import { Contract, type Operation, typeOf } from './support/contract.js';
+import { createDatabase } from './support/database.js';
+import {
+  ALL_KEY,
+  type Answer,
+  type Json,
+  notification,
+  startService,
+  type TestService,
+  webhookPath,
+} from './support/service.js';
+
+const BLIND_KEY = 'secret-that-opens-nothing';
+const apiKeys = [
+  makeApiKey('operator', ['read', 'reveal', 'operate'], ALL_KEY),
+  makeApiKey('blind', ['reveal'], BLIND_KEY), // sees much, but may ask for nothing
+];
+
+interface Request {
+  readonly path: string;
+  readonly body?: unknown;
+  readonly headers?: Record<string, string>;
+}
+
+/**
+ * Of each operation a request that is answered as its caller hopes, and more where it can be answered in ways that no other
+ * operation has. An operation of the document that is not here fails the tests.
+ */
+const requestsOf = (ids: { case: string; notification: string; refused: string }): Record<string, Request[]> => ({
+  getLiveness: [{ path: '/health/live' }],
+  getReadiness: [{ path: '/health/ready' }],
+  getMetrics: [{ path: '/metrics' }],
+  receiveNotification: [
+    { path: webhookPath(), body: notification() },
+    { path: webhookPath(), body: notification({ rows: [{}] }) },
+  ],
+  listWorkflows: [{ path: '/v1/workflows' }],
+  getWorkflow: [{ path: '/v1/workflows/w' }],
+  listNodeTasks: [{ path: '/v1/workflows/w/node-tasks?limit=1' }],
+  listCases: [{ path: '/v1/cases?include_total=true&limit=1' }, { path: '/v1/cases?cursor=altered' }],
+  lookupCases: [
+    { path: '/v1/cases/lookup', body: { cases: [{ case_id: 'c' }] }, headers: { prefer: 'wait=1' } },
+    { path: '/v1/cases/lookup', body: { cases: [{ case_id: 'unknown' }], strict: true } },
+  ],
+  exportCases: [{ path: '/v1/cases/export' }, { path: '/v1/cases/export?format=csv' }],
+  countCompletions: [{ path: '/v1/stats/completions?interval=day&workflow_id=w' }],
+  getCase: [{ path: `/v1/cases/${ids.case}` }],
+  listCaseNotifications: [{ path: `/v1/cases/${ids.case}/notifications` }],
+  getNotification: [{ path: `/v1/notifications/${ids.notification}` }],
+  listQuarantine: [{ path: '/v1/quarantine' }],
+  getQuarantined: [{ path: `/v1/quarantine/${ids.refused}` }],
+  listCompletions: [{ path: '/v1/completions?limit=1', headers: { prefer: 'wait=1' } }],
+  streamCompletions: [{ path: '/v1/completions/stream?from=now' }],
+});
+
+let contract: Contract;
+let requests: ReturnType<typeof requestsOf>;
+const answers: [Operation, Answer][] = [];
+
+beforeAll(async () => {
+  contract = new Contract(JSON.parse(await readFile('openapi.json', 'utf8')) as Json);
+  await askOfOneThatIsWell();
+  await askWithoutTables();
+  await askWithoutDatabaseAndDisk();
+  await askOfOneBeingStopped();
+});
+
+test('every status and content type that the document promises can be had, and none that it does not promise', () => {
+  const had = answers.map(([{ id }, answer]) => `${id} ${answer.status} ${typeOf(answer)}`);
+  expect([...new Set(had)].toSorted()).toEqual(contract.promises().toSorted());
+});
+
+test('every answer has the headers, the body and, where it is a problem, one of the codes that the document promises', () => {
+  expect(answers.flatMap(([operation, answer]) => contract.faultsOf(operation, answer))).toEqual([]);
+});
+
+async function askOfOneThatIsWell(): Promise<void> {
+  const service = await startService({ config: { apiKeys } });
+  const about = { workflow_id: 'w', case_id: 'c' };
+  const kept = (await service.post(notification(about))).headers.get('x-request-id') ?? '';
+  await service.post(notification({ ...about, case_id: 'd' }));
+  const refused = (await service.post(notification({ ...about, rows: [{}] }))).body['request_id'] as string;
+  const { case: found } = (await service.get(`/v1/notifications/${kept}`)).body;
+  requests = requestsOf({ case: found.id, notification: kept, refused });
+  await askAll(service, waysToAsk);
+  await service.stop();
+}
+
+async function askWithoutTables(): Promise<void> {
+  const service = await startService({ config: { apiKeys } });
+  await service.database.query('DROP SCHEMA public CASCADE');
+  await askAll(service);
+  await service.stop();
+}
+
+async function askWithoutDatabaseAndDisk(): Promise<void> {
+  const database = await createDatabase();
+  const service = await startService({ database, config: { apiKeys, spoolMaxBytes: 0 } });
+  await database.drop();
+  await service.post(notification()); // only now is it known that the disk takes nothing
+  await askAll(service);
+  await service.stop();
+}
+
+async function askOfOneBeingStopped(): Promise<void> {
+  const service = await startService({ config: { apiKeys } });
+  await trackConnections(service.app.getHttpServer(), 0).refuseNew();
+  await askAll(service);
+  await service.stop();
+}
+
+async function askAll({ url }: TestService, ways: typeof waysToAsk = (request) => [request]): Promise<void> {
+  for (const operation of contract.operations) {
+    for (const request of requests[operation.id] ?? []) {
+      for (const way of ways(request, operation)) answers.push([operation, await ask(url, operation, way)]);
+    }
+  }
+}
+
+/** As its caller should, and in every way that any operation refuses; of those that do not, it is answered all the same. */
+function waysToAsk(request: Request, { path, hasBody }: Operation): Request[] {
+  const { path: address, headers } = request;
+  const large = ' '.repeat(4 * 1_048_576 + 1);
+  const unknown = path.replace('{id}', randomUUID()).replaceAll(/\{\w+\}/g, 'unknown');
+  return [
+    request,
+    { ...request, headers: { ...headers, 'if-none-match': '*' } },
+    { ...request, headers: { ...headers, authorization: '' } },
+    { ...request, headers: { ...headers, authorization: `Bearer ${BLIND_KEY}` } },
+    { ...request, headers: { ...headers, accept: 'image/png' } },
+    { ...request, path: `${address}${address.includes('?') ? '&' : '?'}unknown=1` },
+    { ...request, path: unknown },
+    ...(hasBody
+      ? [
+          { ...request, body: '{' },
+          { ...request, body: large },
+        ]
+      : []),
+    ...(hasBody ? [{ ...request, headers: { 'content-type': 'text/csv' } }] : []),
+  ];
+}
+
+async function ask(url: string, { method }: Operation, { path, body, headers }: Request): Promise<Answer> {
+  const response = await fetch(`${url}${path}`, {
+    method,
+    headers: { authorization: `Bearer ${ALL_KEY}`, 'content-type': 'application/json', ...headers },
+    ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+  });
+  const text = await read(response);
+  const isJson = /[/+]json/.test(response.headers.get('content-type') ?? '');
+  return { status: response.status, headers: response.headers, text, body: isJson ? (JSON.parse(text) as Json) : {} };
+}
+
+/** Of a stream of events, which never ends, only what comes first. */
+async function read(response: Response): Promise<string> {
+  if (response.headers.get('content-type') !== 'text/event-stream') return response.text();
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+  const { value } = await reader.read();
+  await reader.cancel();
+  return new TextDecoder().decode(value);
+}
