@@ -5,6 +5,8 @@ import type { QueryResultRow } from 'pg';
 import { DataSource } from 'typeorm';
 import { Connection } from '../database/connection.js';
 import { QUERY } from '../database/data-source.js';
+import { describeError, isReplicaTrouble } from '../database/errors.js';
+import { Metrics } from '../operations/metrics.js';
 
 /**
  * So many statements are kept parsed and planned on each connection: all that have constant text, and of the lists the
@@ -18,11 +20,31 @@ const MAX_PREPARED = 100;
 export class Reads {
   readonly #names = new Map<string, string>();
 
-  constructor(@InjectDataSource(QUERY) private readonly dataSource: DataSource) {}
+  constructor(
+    @InjectDataSource(QUERY) private readonly dataSource: DataSource,
+    private readonly metrics: Metrics,
+  ) {}
 
-  /** One statement; on a read replica, if there is any, which may be a moment behind. */
+  private get hasReplicas(): boolean {
+    return this.dataSource.driver.isReplicated;
+  }
+
+  /** One statement; on a read replica, if there is any, which may be behind. Where a replica fails, the primary answers. */
   async query<Row extends QueryResultRow>(text: string, values: readonly unknown[]): Promise<Row[]> {
-    return this.run('slave', text, values);
+    try {
+      return await this.run('slave', text, values);
+    } catch (error) {
+      if (!this.hasReplicas || !isReplicaTrouble(error)) throw error;
+      const { code, name } = describeError(error);
+      this.metrics.countReplicaFailure(code ?? name);
+      return this.queryPrimary(text, values);
+    }
+  }
+
+  /** One statement about something that was asked for by its id: what a replica does not have yet, the primary may. */
+  async queryById<Row extends QueryResultRow>(text: string, values: readonly unknown[]): Promise<Row[]> {
+    const rows = await this.query<Row>(text, values);
+    return rows.length > 0 || !this.hasReplicas ? rows : this.queryPrimary(text, values);
   }
 
   /** One statement where all that is committed can be seen. */
