@@ -290,7 +290,10 @@ describe('a replica that cannot be read', () => {
       const asleep = `SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'`;
       await expect.poll(async () => (await one.postgres.query('postgres', asleep)).length, POLL).toBe(1);
       await own.query('BEGIN; LOCK TABLE kept IN ACCESS EXCLUSIVE MODE; COMMIT');
-      expect(await reading).toMatchObject({ status: 200, body: { data: [{ case_count: 1 }] } });
+      expect(await reading).toMatchObject({
+        status: 200,
+        body: { data: [notification().workflow_id].map((workflow_id) => ({ workflow_id })) },
+      });
       expect(await failures(reader, '40001')).toBe(1);
     } finally {
       await reader.stop();

@@ -80,7 +80,7 @@ export class WorkflowsReader {
   async listNodeTasks(workflowId: string, query: PageQuery): Promise<Page<NodeTaskResponse> | undefined> {
     const question = ['node tasks', workflowId];
     const position = (await this.cursors.read(question, query.cursor)) ?? [''];
-    const rows = await this.reads.query<NodeTaskRow>(LIST_NODE_TASKS, [workflowId, position[0], query.limit + 1]);
+    const rows = await this.reads.queryById<NodeTaskRow>(LIST_NODE_TASKS, [workflowId, position[0], query.limit + 1]);
     if (rows.length === 0 && (await this.reads.queryById<object>(EXISTS, [workflowId])).length === 0) return undefined;
     return toPage(rows, query.limit, NodeTaskResponse.from, async (last) =>
       this.cursors.write(question, [last.nodetask_id]),
