@@ -1,7 +1,10 @@
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { dataSourceOptions } from '../src/database/data-source.js';
+import { DoorState } from '../src/operations/door-state.js';
+import { Metrics } from '../src/operations/metrics.js';
 import { Cursors } from '../src/query/cursor.js';
+import { Reads } from '../src/query/reads.js';
 
 /** So many different cases are asked for in turn. */
 const CASES = 20_000;
@@ -35,7 +38,7 @@ export async function withSample<T>(databaseUrl: string, work: (sample: Sample) 
   const dataSource = new DataSource(dataSourceOptions(databaseUrl, { poolSize: 1 }));
   try {
     await Promise.all([client.connect(), dataSource.initialize()]);
-    const cursors = new Cursors(dataSource);
+    const cursors = new Cursors(new Reads(dataSource, new Metrics(dataSource, dataSource, new DoorState())));
     return await work({
       cases: (await client.query<SampleCase>(SELECT_CASES, [CASES])).rows,
       placeBehind: async (count) => {

@@ -18,7 +18,7 @@ export class AppModule {
       imports: [
         { module: ConfigModule, global: true, providers: [{ provide: CONFIG, useValue: config }], exports: [CONFIG] },
         dataSource(databaseUrl, INGEST_POOL),
-        dataSource(databaseUrl, QUERY_POOL, QUERY),
+        dataSource(databaseUrl, QUERY_POOL, QUERY, config.databaseReadUrls),
         AccessModule,
         OperationsModule,
         IngestModule,
@@ -32,9 +32,14 @@ export class AppModule {
 @Module({})
 class ConfigModule {}
 
-function dataSource(databaseUrl: string | undefined, pool: typeof INGEST_POOL, name?: string): DynamicModule {
+function dataSource(
+  databaseUrl: string | undefined,
+  pool: typeof INGEST_POOL,
+  name?: string,
+  replicaUrls?: readonly string[],
+): DynamicModule {
   return TypeOrmModule.forRoot({
-    ...dataSourceOptions(databaseUrl ?? 'postgres://nowhere', pool),
+    ...dataSourceOptions(databaseUrl ?? 'postgres://nowhere', pool, replicaUrls),
     ...(name !== undefined && { name }),
     manualInitialization: true,
   });

@@ -9,6 +9,8 @@ export const CONFIG = Symbol('CONFIG');
 export interface Config {
   /** Absent in local mode: the service then brings its own PostgreSQL. */
   readonly databaseUrl: string | undefined;
+  /** Of streaming standbys, which are read in its stead. */
+  readonly databaseReadUrls: readonly string[];
   /** Absolute. */
   readonly dataDir: string;
   readonly host: string;
@@ -24,6 +26,11 @@ export interface Config {
 /** Every variable that the service knows: name, default, meaning. README.md and .env.example are held equal to it. */
 export const SETTINGS = [
   ['DATABASE_URL', 'none', 'PostgreSQL 14 or later. None: local mode, an embedded PostgreSQL in `DATA_DIR`.'],
+  [
+    'DATABASE_READ_URL',
+    'none',
+    'Streaming standbys of it that `/v1` reads from, comma separated (a comma in a password is `%2C`).',
+  ],
   ['DATA_DIR', '.data', 'Embedded database, spool and generated secrets.'],
   ['HOST', '127.0.0.1', 'Address to listen on. The container image sets `0.0.0.0`.'],
   ['PORT', '3000', 'Port to listen on; 0 takes a free one.'],
@@ -68,6 +75,7 @@ export function parseConfig(environment: Environment): Config {
   const generateSecrets = parseBoolean('GENERATE_SECRETS', get('GENERATE_SECRETS'), databaseUrl === undefined);
   return {
     databaseUrl,
+    databaseReadUrls: parseReadUrls(get('DATABASE_READ_URL'), databaseUrl),
     dataDir: path.resolve(get('DATA_DIR') ?? '.data'),
     host: get('HOST') ?? '127.0.0.1',
     port: parseInteger('PORT', get('PORT') ?? '3000', 0, 65_535),
@@ -80,11 +88,28 @@ export function parseConfig(environment: Environment): Config {
 }
 
 function parseDatabaseUrl(text: string | undefined): string | undefined {
-  if (text === undefined) return undefined;
-  if (!/^postgres(ql)?:\/\//.test(text) || !URL.canParse(text) || !isDecodable(text)) {
-    throw new ConfigError('DATABASE_URL', 'must look like postgres://user:password@host:5432/database');
-  }
+  if (text !== undefined && !isDatabaseUrl(text))
+    throw new ConfigError('DATABASE_URL', `must look like ${URL_EXAMPLE}`);
   return text;
+}
+
+function parseReadUrls(text: string | undefined, databaseUrl: string | undefined): string[] {
+  if (text === undefined) return [];
+  if (databaseUrl === undefined) throw new ConfigError('DATABASE_READ_URL', 'is set, but DATABASE_URL is not');
+  const urls = text.split(',').map((url) => url.trim());
+  urls.forEach((url, index) => {
+    const entry = `entry ${index + 1}`;
+    if (!isDatabaseUrl(url)) throw new ConfigError('DATABASE_READ_URL', `${entry} must look like ${URL_EXAMPLE}`);
+    if (url === databaseUrl)
+      throw new ConfigError('DATABASE_READ_URL', `${entry} is DATABASE_URL, and no standby of it`);
+  });
+  return urls;
+}
+
+const URL_EXAMPLE = 'postgres://user:password@host:5432/database';
+
+function isDatabaseUrl(text: string): boolean {
+  return /^postgres(ql)?:\/\//.test(text) && URL.canParse(text) && isDecodable(text);
 }
 
 /** The driver decodes user and password, and would stumble over a bare percent sign. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { migrate } from '../src/database/migrate.js';
+import { beginCase, type OpenTransaction } from './support/begin-case.js';
 import {
   ALL_KEY,
   type Answer,
@@ -51,32 +51,7 @@ async function follow(
 const now = async (parameters: Record<string, string> = {}): Promise<string> =>
   (await read({ from: 'now', ...parameters })).body['next_cursor'] as string;
 
-/** Writes a case as another replica would, in a transaction that stays open. */
-async function begin(
-  caseId: string,
-  workflowId = 'by hand',
-): Promise<{ commit(): Promise<void>; rollback(): Promise<void> }> {
-  await service.database.query(
-    `INSERT INTO workflows VALUES ($1, 'W', now(), gen_random_uuid()) ON CONFLICT DO NOTHING`,
-    [workflowId],
-  );
-  const client = new Client(service.database.url);
-  await client.connect();
-  await client.query('BEGIN');
-  await client.query(
-    `WITH made AS (
-      INSERT INTO cases VALUES (gen_random_uuid(), $2, $1, '+62', now(), now(), 1, 1, gen_random_uuid(), '') RETURNING *)
-    INSERT INTO notifications (id, kind, received_at, verdict, workflow_id, case_ref, content_digest, body, position)
-    SELECT current_notification_id, 'workflow-list-completion', completed_at, 'first', workflow_id, id, '', '',
-      (SELECT ahead_by + pg_current_xact_id()::text::bigint FROM feed_clock) FROM made`,
-    [caseId, workflowId],
-  );
-  const end = async (how: string): Promise<void> => {
-    await client.query(how);
-    await client.end();
-  };
-  return { commit: async () => end('COMMIT'), rollback: async () => end('ROLLBACK') };
-}
+const begin = async (caseId: string): Promise<OpenTransaction> => beginCase(service.database, caseId);
 
 describe('what is told', () => {
   test('every completion and every change once, and no mere repeat', async () => {

@@ -11,6 +11,7 @@ describe('settings', () => {
   test('with none at all the service runs in local mode and makes its secrets', () => {
     expect(parseConfig({})).toEqual({
       databaseUrl: undefined,
+      databaseReadUrls: [],
       dataDir: path.resolve('.data'),
       host: '127.0.0.1',
       port: 3000,
@@ -32,6 +33,12 @@ describe('settings', () => {
   test.each([
     ['DATABASE_URL', 'mysql://h/d', 'must look like postgres://user:password@host:5432/database'],
     ['DATABASE_URL', 'postgres://h:port/d', 'must look like postgres://user:password@host:5432/database'],
+    [
+      'DATABASE_READ_URL',
+      'postgres://u:s3cr3t@h/d,h',
+      'entry 2 must look like postgres://user:password@host:5432/database',
+    ],
+    ['DATABASE_READ_URL', 'postgres://u:p@h:5432/d', 'entry 1 is DATABASE_URL, and no standby of it'],
     ['PORT', '70000', 'must be a whole number from 0 to 65535'],
     ['PORT', '0x10', 'must be a whole number from 0 to 65535'],
     ['BODY_LIMIT_BYTES', '1MB', 'must be a whole number from 1 to 67108864'],
@@ -53,6 +60,14 @@ describe('settings', () => {
     expect(() => parseConfig({ ...LOCKED, [name]: value })).toThrow(
       expect.objectContaining({ message: `${name} ${problem}` }),
     );
+  });
+
+  test('read replicas are given one by one, and only beside their primary', () => {
+    const DATABASE_READ_URL = 'postgres://u:p%2Cq@one/d, postgres://u:p@two/d';
+    const urls = ['postgres://u:p%2Cq@one/d', 'postgres://u:p@two/d'];
+    expect(parseConfig({ ...LOCKED, DATABASE_READ_URL }).databaseReadUrls).toEqual(urls);
+    expect(parseConfig(LOCKED).databaseReadUrls).toEqual([]);
+    expect(() => parseConfig({ DATABASE_READ_URL })).toThrow('DATABASE_READ_URL is set, but DATABASE_URL is not');
   });
 
   test('a key may have several scopes, and a secret may have colons', () => {

@@ -3,6 +3,7 @@ import { CreateTables1795305600000 } from '../../migrations/1795305600000-create
 import { DropForeignKeys1795392000000 } from '../../migrations/1795392000000-drop-foreign-keys.js';
 import { AddChangeFeed1795478400000 } from '../../migrations/1795478400000-add-change-feed.js';
 import { entities } from './entities.js';
+import { driverWithReplicas } from './replica-pool.js';
 import { StrictClient } from './strict-client.js';
 
 /** Every migration, oldest first: named here so that a build, a test and a container all see the same list. */
@@ -35,14 +36,23 @@ const GRACE_MS = 2_000;
 /** A transaction here is never idle: one that is belongs to a process that hangs or is gone, and holds locks on cases. */
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 5_000;
 
-/** How this service connects to PostgreSQL (14 or later). */
+/**
+ * How this service connects to PostgreSQL (14 or later).
+ *
+ * @param replicaUrls where a query runner of the mode `slave` reads; one that says nothing reads the primary
+ */
 export function dataSourceOptions(
   databaseUrl: string,
   { name = 'airudder-notifications', poolSize, statementTimeoutMs, hasGenericPlans }: Pool,
+  replicaUrls: readonly string[] = [],
 ): DataSourceOptions {
+  const master = { url: databaseUrl };
+  const slaves = replicaUrls.map((url) => ({ url }));
   return {
     type: 'postgres',
-    url: databaseUrl,
+    ...(slaves.length === 0
+      ? master
+      : { replication: { master, slaves, defaultMode: 'master' }, driver: driverWithReplicas(replicaUrls) }),
     applicationName: name,
     entities,
     migrations,

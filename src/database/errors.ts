@@ -26,6 +26,13 @@ const REFUSED = [
   'P0', // raised by a trigger
 ];
 
+/** Classes of what a read replica answers, and the primary would not. */
+const REPLICA_TROUBLE = [
+  '40', // it cancelled the statement, which was in the way of what it had to replay
+  '42', // it has not replayed the newest migration yet
+  'XX', // its data is damaged
+];
+
 /** After these the same transaction may succeed if it is simply run again, on another connection where this one is gone. */
 const RETRYABLE = new Map([
   ['40001', 'serialisation failure: another transaction changed what this one had read'],
@@ -65,6 +72,12 @@ export function isMisconfiguration(error: unknown): boolean {
 
 export function isRefused(error: unknown): boolean {
   return startsWithOneOf(sqlStateOf(error) ?? '', REFUSED);
+}
+
+/** True if a read that failed on a replica may succeed on the primary. One that took too long would do so there too. */
+export function isReplicaTrouble(error: unknown): boolean {
+  const code = sqlStateOf(error) ?? '';
+  return code !== '57014' && (isDatabaseUnavailable(error) || startsWithOneOf(code, REPLICA_TROUBLE));
 }
 
 export function isRetryable(error: unknown): boolean {

@@ -13,6 +13,12 @@ interface Pool {
   readonly waitingCount: number;
 }
 
+/** The driver's pools; none while it is not connected. */
+interface Pools {
+  readonly master?: Pool;
+  readonly slaves: readonly Pool[];
+}
+
 type DoorGauge = readonly [name: string, help: string, read: (report: DoorReport) => number | boolean];
 const DOOR_GAUGES: readonly DoorGauge[] = [
   ['door_accepting', '1 while notifications can be accepted.', ({ isAccepting }) => isAccepting],
@@ -54,6 +60,12 @@ export class Metrics {
   readonly #retries = new Counter({
     name: 'airudder_write_retries_total',
     help: 'Transactions that were run again, by the SQLSTATE or the name of what they had failed with.',
+    labelNames: ['code'],
+    registers: [this.registry],
+  });
+  readonly #replicaFailures = new Counter({
+    name: 'airudder_replica_failures_total',
+    help: 'Reads that a read replica failed and the primary was asked instead, by the SQLSTATE or the name of the failure.',
     labelNames: ['code'],
     registers: [this.registry],
   });
@@ -101,9 +113,11 @@ export class Metrics {
         labelNames: ['pool'],
         registers: [this.registry],
         collect() {
-          for (const [pool, { driver }] of Object.entries({ ingest, query })) {
-            const { master } = driver as unknown as { master?: Pool };
+          for (const [pool, source] of Object.entries({ ingest, query })) {
+            const { master, slaves } = source.driver as unknown as Pools;
             this.set({ pool }, master ? read(master) : 0);
+            for (const [index, slave] of slaves.entries())
+              this.set({ pool: `${pool}_replica_${index + 1}` }, read(slave));
           }
         },
       });
@@ -137,6 +151,10 @@ export class Metrics {
 
   countRetry(code: string): void {
     this.#retries.inc({ code });
+  }
+
+  countReplicaFailure(code: string): void {
+    this.#replicaFailures.inc({ code });
   }
 
   observeCommit(notifications: number, seconds: number): void {

@@ -75,7 +75,7 @@ export class CasesReader {
   ) {}
 
   async get(id: string, reveals: boolean): Promise<CaseResponse | undefined> {
-    const [row] = await this.reads.query<CaseRow>(GET_CASE, [id]);
+    const [row] = await this.reads.queryById<CaseRow>(GET_CASE, [id]);
     return row && CaseResponse.from(row, reveals);
   }
 

@@ -57,7 +57,8 @@ export class CompletionsResponse {
 
   @ApiProperty({
     description:
-      'True if this was all that there was to tell. While it is false, ask on at once, also where `data` is empty.',
+      'True if this was all that there was to tell; a read replica that lags may have more in a moment. While it is false, ask on ' +
+      'at once, also where `data` is empty.',
     example: true,
   })
   caught_up: boolean;

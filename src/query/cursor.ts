@@ -1,12 +1,12 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { InjectDataSource } from '@nestjs/typeorm';
-import { DataSource } from 'typeorm';
-import { QUERY } from '../database/data-source.js';
-import { InstanceSecretEntity } from '../database/entities.js';
 import { Problem } from '../http/problem.js';
+import { Reads } from './reads.js';
 
 const SIGNATURE_BYTES = 16;
+
+/** By pk_instance_secrets. */
+const READ_KEY = `SELECT secret FROM instance_secrets WHERE name = 'cursor'`;
 
 /**
  * Makes and reads the opaque `next_cursor`: the sort key of the last row shown, signed together with the question.
@@ -19,7 +19,7 @@ const SIGNATURE_BYTES = 16;
 export class Cursors {
   #key: Buffer | undefined;
 
-  constructor(@InjectDataSource(QUERY) private readonly dataSource: DataSource) {}
+  constructor(private readonly reads: Reads) {}
 
   /** @param question the endpoint with its filters, but for `limit`, which may change from page to page */
   async write(question: readonly unknown[], position: readonly (string | number)[]): Promise<string> {
@@ -44,10 +44,13 @@ export class Cursors {
   }
 
   private async sign(question: readonly unknown[], payload: Buffer): Promise<Buffer> {
-    this.#key ??= (
-      await this.dataSource.getRepository(InstanceSecretEntity).findOneByOrFail({ name: 'cursor' })
-    ).secret;
+    this.#key ??= await this.readKey();
     const hmac = createHmac('sha256', this.#key).update(JSON.stringify(question)).update('\0').update(payload);
     return hmac.digest().subarray(0, SIGNATURE_BYTES);
+  }
+  private async readKey(): Promise<Buffer> {
+    const [row] = await this.reads.query<{ secret: Buffer }>(READ_KEY, []);
+    if (!row) throw new Error('the database has no key for cursors');
+    return row.secret;
   }
 }

@@ -35,7 +35,7 @@ export class NotificationsReader {
   ) {}
 
   async get(id: string, reveals: boolean): Promise<NotificationWithBodyResponse | undefined> {
-    const [row] = await this.reads.query<NotificationRow & { body: Buffer }>(GET_NOTIFICATION, [id]);
+    const [row] = await this.reads.queryById<NotificationRow & { body: Buffer }>(GET_NOTIFICATION, [id]);
     return row && { ...NotificationResponse.from(row, reveals), ...BodyResponse.from(row.body, reveals) };
   }
 
@@ -48,7 +48,7 @@ export class NotificationsReader {
     const question = ['case notifications', caseRef];
     const position = await this.cursors.read(question, query.cursor);
     const [receivedAt, id] = position ? [new Date(position[0] as number), position[1]] : BEFORE_ALL;
-    const rows = await this.reads.query<NotificationRow>(LIST_NOTIFICATIONS_OF_CASE, [
+    const rows = await this.reads.queryById<NotificationRow>(LIST_NOTIFICATIONS_OF_CASE, [
       caseRef,
       receivedAt,
       id,

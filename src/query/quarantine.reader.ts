@@ -39,7 +39,7 @@ export class QuarantineReader {
   }
 
   async get(id: string, reveals: boolean): Promise<QuarantineWithBodyResponse | undefined> {
-    const [row] = await this.reads.query<QuarantineRow & { body: Buffer }>(GET_QUARANTINED, [id]);
+    const [row] = await this.reads.queryById<QuarantineRow & { body: Buffer }>(GET_QUARANTINED, [id]);
     return row && { ...QuarantineResponse.from(row, reveals), ...BodyResponse.from(row.body, reveals) };
   }
 }

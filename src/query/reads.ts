@@ -2,10 +2,12 @@ import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { QueryResultRow } from 'pg';
-import { DataSource } from 'typeorm';
+import { DataSource, type ReplicationMode } from 'typeorm';
 import { Connection } from '../database/connection.js';
 import { QUERY } from '../database/data-source.js';
+import { describeError, isReplicaTrouble } from '../database/errors.js';
 import { Snapshot } from '../database/snapshot.js';
+import { Metrics } from '../operations/metrics.js';
 
 /**
  * So many statements are kept parsed and planned on each connection: all that have constant text, and of the lists the
@@ -19,11 +21,24 @@ const MAX_PREPARED = 100;
 export class Reads {
   readonly #names = new Map<string, string>();
 
-  constructor(@InjectDataSource(QUERY) private readonly dataSource: DataSource) {}
+  constructor(
+    @InjectDataSource(QUERY) private readonly dataSource: DataSource,
+    private readonly metrics: Metrics,
+  ) {}
 
-  /** One statement; on a read replica, if there is any, which may be a moment behind. */
+  private get hasReplicas(): boolean {
+    return this.dataSource.driver.isReplicated;
+  }
+
+  /** One statement; on a read replica, if there is any, which may be behind. Where a replica fails, the primary answers. */
   async query<Row extends QueryResultRow>(text: string, values: readonly unknown[]): Promise<Row[]> {
-    return this.run('slave', text, values);
+    return this.onReplica(async (mode) => this.run<Row>(mode, text, values));
+  }
+
+  /** One statement about something that was asked for by its id: what a replica does not have yet, the primary may. */
+  async queryById<Row extends QueryResultRow>(text: string, values: readonly unknown[]): Promise<Row[]> {
+    const rows = await this.query<Row>(text, values);
+    return rows.length > 0 || !this.hasReplicas ? rows : this.queryPrimary(text, values);
   }
 
   /** One statement where all that is committed can be seen. */
@@ -31,13 +46,24 @@ export class Reads {
     return this.run('master', text, values);
   }
 
-  /** For several statements that see the same moment; on a read replica, if there is any. */
+  /** For several statements that see the same moment; taken where `query` reads. */
   async snapshot(settings: Readonly<Record<string, string>>): Promise<Snapshot> {
-    return Snapshot.take(this.dataSource, 'slave', settings);
+    return this.onReplica(async (mode) => Snapshot.take(this.dataSource, mode, settings));
+  }
+
+  private async onReplica<T>(work: (mode: ReplicationMode) => Promise<T>): Promise<T> {
+    try {
+      return await work('slave');
+    } catch (error) {
+      if (!this.hasReplicas || !isReplicaTrouble(error)) throw error;
+      const { code, name } = describeError(error);
+      this.metrics.countReplicaFailure(code ?? name);
+      return work('master');
+    }
   }
 
   private async run<Row extends QueryResultRow>(
-    mode: 'master' | 'slave',
+    mode: ReplicationMode,
     text: string,
     values: readonly unknown[],
   ): Promise<Row[]> {

@@ -78,7 +78,7 @@ export class WorkflowsReader {
   }
 
   async get(workflowId: string): Promise<WorkflowDetailResponse | undefined> {
-    const [row] = await this.reads.query<WorkflowDetailRow>(GET_WORKFLOW, [workflowId]);
+    const [row] = await this.reads.queryById<WorkflowDetailRow>(GET_WORKFLOW, [workflowId]);
     return row && WorkflowDetailResponse.from(row);
   }
 
@@ -86,8 +86,8 @@ export class WorkflowsReader {
   async listNodeTasks(workflowId: string, query: PageQuery): Promise<Page<NodeTaskResponse> | undefined> {
     const question = ['node tasks', workflowId];
     const position = (await this.cursors.read(question, query.cursor)) ?? [''];
-    const rows = await this.reads.query<NodeTaskRow>(LIST_NODE_TASKS, [workflowId, position[0], query.limit + 1]);
-    if (rows.length === 0 && (await this.reads.query<object>(EXISTS, [workflowId])).length === 0) return undefined;
+    const rows = await this.reads.queryById<NodeTaskRow>(LIST_NODE_TASKS, [workflowId, position[0], query.limit + 1]);
+    if (rows.length === 0 && (await this.reads.queryById<object>(EXISTS, [workflowId])).length === 0) return undefined;
     return toPage(rows, query.limit, NodeTaskResponse.from, async (last) =>
       this.cursors.write(question, [last.nodetask_id]),
     );

@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startEmbeddedPostgres } from '../../src/local/embedded-postgres.js';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/local/embedded-postgres.js';
 import { run } from '../../src/local/server-user.js';
 import { queryAt } from './query-at.js';
 
+const USER = 'airudder';
 const PASSWORD = 'test';
 const START_ATTEMPTS = 40;
 
@@ -17,10 +18,12 @@ const START_ATTEMPTS = 40;
 export class DurablePostgres {
   #paused: number[] = [];
   #isUp = false;
+  #server: EmbeddedPostgres | undefined;
 
   private constructor(
     private readonly cluster: string,
     private readonly port: number,
+    private readonly settings: Readonly<Record<string, string>> = {},
   ) {}
 
   /** @param directory where the cluster's folder is made */
@@ -30,8 +33,21 @@ export class DurablePostgres {
     return postgres;
   }
 
+  /** A hot standby that follows this one by streaming. This one is stopped for a moment, so that it can be copied. */
+  async makeStandby(name: string, settings: Readonly<Record<string, string>> = {}): Promise<DurablePostgres> {
+    const cluster = path.join(path.dirname(this.cluster), name);
+    const primary = `host=127.0.0.1 port=${this.port} user=${USER} password=${PASSWORD}`;
+    const standby = new DurablePostgres(cluster, await findQuietPort(), { primary_conninfo: primary, ...settings });
+    await this.stop();
+    await run('cp', ['-a', this.cluster, cluster]);
+    await writeFile(path.join(cluster, 'standby.signal'), '');
+    await this.start();
+    await standby.start();
+    return standby;
+  }
+
   url(database: string): string {
-    return `postgres://airudder:${PASSWORD}@127.0.0.1:${this.port}/${database}`;
+    return `postgres://${USER}:${PASSWORD}@127.0.0.1:${this.port}/${database}`;
   }
 
   /** A new and empty database: what starts on it migrates it. */
@@ -68,12 +84,21 @@ export class DurablePostgres {
     for (const pid of this.#paused.splice(0).toReversed()) signal(pid, 'SIGCONT');
   }
 
+  /** Disconnects everybody, and writes everything down. */
+  async stop(): Promise<void> {
+    this.#isUp = false;
+    await this.#server?.stop();
+  }
+
   /** What a killed server leaves may be in the way for a moment. */
   async start(): Promise<void> {
     if (this.#isUp) return;
     for (let attempt = 1; ; attempt += 1) {
       try {
-        await startEmbeddedPostgres(this.cluster, PASSWORD, { port: String(this.port) });
+        this.#server = await startEmbeddedPostgres(this.cluster, PASSWORD, {
+          ...this.settings,
+          port: String(this.port),
+        });
         this.#isUp = true;
         return;
       } catch (error) {
