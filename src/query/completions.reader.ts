@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { selectCases } from './cases.reader.js';
 import type { CompletionRow } from './completion.response.js';
+import { HORIZON, IS_EVENT } from './feed-horizon.js';
 import { Reads } from './reads.js';
 
 /** A place in the feed: behind the event with this position and notification id. */
@@ -10,11 +11,6 @@ export const BEFORE_ALL: Place = [0, '00000000-0000-0000-0000-000000000000'];
 
 /** Of a workflow's feed so many events of all workflows are looked through for one page. */
 const MAX_SCANNED = 20_000;
-
-const IS_EVENT = `(verdict IN ('first', 'changed') OR rewrites_past)`;
-
-/** Below it all transactions have ended: nothing can appear there any more. */
-const HORIZON = `(SELECT ahead_by + pg_snapshot_xmin(pg_current_snapshot())::text::bigint FROM feed_clock)`;
 
 /**
  * The events behind a place, each with its case, and how far was looked. Scans ix_notifications_feed, which has the

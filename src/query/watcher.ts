@@ -4,6 +4,7 @@ import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { describeError } from '../database/errors.js';
 import { Problem } from '../http/problem.js';
 import { Metrics } from '../operations/metrics.js';
+import { HORIZON, IS_EVENT } from './feed-horizon.js';
 import { Reads } from './reads.js';
 
 const TICK_MS = 100;
@@ -39,7 +40,7 @@ export const ARRIVED = {
 } as const;
 
 /** Where nothing arrived, one row has the snapshot and nothing else. PostgreSQL's 64 bits come as text. */
-type Row = { snapshot: string; ahead_by: string } & (
+type Row = { snapshot: string; ahead_by: string; horizon: string } & (
   (Omit<Arrival, 'position'> & { position: string }) | { [column in keyof Arrival]: null }
 );
 
@@ -48,24 +49,24 @@ type Row = { snapshot: string; ahead_by: string } & (
  * way. Reads ix_notifications_feed. Parameters: the first position not given out at the first snapshot, those under way.
  */
 export const READ_ARRIVALS = `
-  SELECT pg_current_snapshot()::text AS snapshot, clock.ahead_by, arrived.*
+  SELECT pg_current_snapshot()::text AS snapshot, clock.ahead_by, ${HORIZON} AS horizon, arrived.*
   FROM feed_clock clock
   LEFT JOIN (
     SELECT n.position, n.id AS notification_id, c.*
     FROM (
       (SELECT position, id, case_ref FROM notifications
-       WHERE position >= $1 AND (verdict IN ('first', 'changed') OR rewrites_past)
+       WHERE position >= $1 AND ${IS_EVENT}
        ORDER BY position, id LIMIT ${MAX_ARRIVALS + 1})
       UNION ALL
       (SELECT position, id, case_ref FROM notifications
-       WHERE position = ANY ($2::bigint[]) AND (verdict IN ('first', 'changed') OR rewrites_past)
+       WHERE position = ANY ($2::bigint[]) AND ${IS_EVENT}
        ORDER BY position, id LIMIT ${MAX_ARRIVALS + 1})) AS n
     CROSS JOIN LATERAL (
       SELECT workflow_id, case_id, callee_number FROM cases WHERE id = n.case_ref OFFSET 0) AS c) AS arrived ON true`;
 
 /** Where the next tick goes on, as positions in the feed. */
 interface Seen {
-  /** Below it all transactions have ended. */
+  /** Below it the feed is complete. */
   readonly horizon: number;
   readonly next: number;
   readonly underWay: readonly number[];
@@ -238,11 +239,11 @@ export class Watch {
 }
 
 /** A snapshot's text is `xmin:xmax:xip,…`: the oldest transaction under way, the next one, and all under way. */
-function toSeen({ snapshot, ahead_by }: Row): Seen {
-  const [xmin, xmax, xips] = snapshot.split(':');
+function toSeen({ snapshot, ahead_by, horizon }: Row): Seen {
+  const [, xmax, xips] = snapshot.split(':');
   const toPosition = (transaction: string | undefined): number => Number(transaction) + Number(ahead_by);
   return {
-    horizon: toPosition(xmin),
+    horizon: Number(horizon),
     next: toPosition(xmax),
     underWay: (xips ?? '').split(',').filter(Boolean).map(toPosition),
   };
