@@ -24,10 +24,13 @@ export class AddChangeFeed1795478400000 implements MigrationInterface {
       CREATE TABLE feed_clock (
         id       smallint NOT NULL DEFAULT 1,
         ahead_by bigint   NOT NULL,
+        server   text     NOT NULL,
         CONSTRAINT pk_feed_clock PRIMARY KEY (id),
         CONSTRAINT ck_feed_clock_one CHECK (id = 1)
       )`);
-    await runner.query(`INSERT INTO feed_clock (ahead_by) VALUES (0)`);
+    await runner.query(
+      `INSERT INTO feed_clock (ahead_by, server) SELECT 0, system_identifier::text FROM pg_control_system()`,
+    );
     await runner.query(`CREATE INDEX ix_node_tasks_nodetask ON node_tasks (nodetask_id)`);
     await runner.query(`CREATE INDEX ix_quarantined_notifications_case ON quarantined_notifications (case_id)`);
     await runner.query(`CREATE INDEX ix_quarantined_notifications_callee ON quarantined_notifications (callee_number)`);

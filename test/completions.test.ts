@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { migrate } from '../src/database/migrate.js';
+import { HORIZON } from '../src/query/feed-horizon.js';
 import { beginCase, type OpenTransaction } from './support/begin-case.js';
 import {
   ALL_KEY,
@@ -33,10 +34,29 @@ async function read(parameters: Record<string, string> = {}, { at = service, wai
   return send(`${at.url}/v1/completions?${new URLSearchParams(parameters).toString()}`, { headers });
 }
 
+/** Waits until nothing holds back what is committed, such as statistics that PostgreSQL gathers by itself. */
+async function published(): Promise<void> {
+  await expect
+    .poll(async () =>
+      service.database
+        .query(`SELECT ${HORIZON} = ahead_by + pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS is_all
+        FROM feed_clock`),
+    )
+    .toEqual([{ is_all: true }]);
+}
+
 /** Follows the feed to its end. */
 async function follow(
   cursor: string | undefined,
   parameters: Record<string, string> = {},
+): Promise<{ events: Json[]; cursor: string }> {
+  await published();
+  return followOn(cursor, parameters);
+}
+
+async function followOn(
+  cursor: string | undefined,
+  parameters: Record<string, string>,
 ): Promise<{ events: Json[]; cursor: string }> {
   const events: Json[] = [];
   for (let next = cursor; ;) {
@@ -48,8 +68,10 @@ async function follow(
   }
 }
 
-const now = async (parameters: Record<string, string> = {}): Promise<string> =>
-  (await read({ from: 'now', ...parameters })).body['next_cursor'] as string;
+const now = async (parameters: Record<string, string> = {}): Promise<string> => {
+  await published();
+  return (await read({ from: 'now', ...parameters })).body['next_cursor'] as string;
+};
 
 const begin = async (caseId: string): Promise<OpenTransaction> => beginCase(service.database, caseId);
 
@@ -146,7 +168,8 @@ describe('it never skips and never repeats', () => {
       const hasWritten = (): boolean => !isWriting;
       for (let isLast = false; !isLast;) {
         isLast = hasWritten();
-        const stretch = await follow(cursor, { limit: '3' });
+        if (isLast) await published();
+        const stretch = await followOn(cursor, { limit: '3' });
         told.push(...caseIds(stretch.events));
         cursor = stretch.cursor;
       }
@@ -173,22 +196,17 @@ describe('it never skips and never repeats', () => {
   });
 
   test('restored into a server that counts from the beginning it goes on behind all that was told', async () => {
+    await service.database.query(`UPDATE feed_clock SET ahead_by = 100000000`); // as if the old server had counted that far
     await complete(newCase());
     const cursor = await now();
-    await service.database.query(`UPDATE notifications SET position = position + 100000000`);
-    await service.database.query(`UPDATE feed_clock SET ahead_by = 0`);
-    const end = (
-      await service.database.query<{ position: string }>(`SELECT max(position) AS position FROM notifications`)
-    )[0];
+    await service.database.query(`UPDATE feed_clock SET ahead_by = 0, server = 'the old one'`);
     await migrate(service.database.url);
-    const body = newCase();
-    await complete(body);
-    const { events } = await follow(cursor);
-    expect(caseIds(events).at(-1)).toBe(body['case_id']);
-    const [last] = await service.database.query<{ position: string }>(
-      `SELECT max(position) AS position FROM notifications`,
-    );
-    expect(Number(last?.position)).toBeGreaterThan(Number(end?.position));
+    const bodies = [newCase(), newCase()];
+    for (const body of bodies) await complete(body);
+    expect(caseIds((await follow(cursor)).events)).toEqual(bodies.map((body) => body['case_id'] as string));
+    await migrate(service.database.url);
+    const [clock] = await service.database.query<{ ahead_by: string }>(`SELECT ahead_by FROM feed_clock`);
+    expect(Number(clock?.ahead_by)).toBeLessThan(2 ** 41); // on the same server it does not leap again
   });
 });
 
@@ -205,7 +223,7 @@ describe('waiting', () => {
     expect(answer.headers.get('preference-applied')).toBe('wait=60');
   });
 
-  test('who follows one workflow is woken for that one only', async () => {
+  test('who follows one workflow is answered when there is something of that one', async () => {
     const cursor = await now({ workflow_id: 'mine' });
     const waiting = read({ cursor, workflow_id: 'mine' }, { wait: 60 });
     let isAnswered = false;

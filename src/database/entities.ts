@@ -193,6 +193,10 @@ export class FeedClockEntity {
 
   @Column({ type: 'bigint' })
   ahead_by: string;
+
+  /** The server's system identifier: another one counts its transactions anew. */
+  @Column({ type: 'text' })
+  server: string;
 }
 
 /** One refused body. Equal bytes refused for the same reason are counted, not stored again. */

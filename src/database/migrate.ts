@@ -37,27 +37,31 @@ async function runMigrations(databaseUrl: string): Promise<Migration[]> {
   const dataSource = await new DataSource(options).initialize();
   try {
     const migrations = await dataSource.runMigrations({ transaction: 'each' });
-    await dataSource.query(WIND_FEED_CLOCK);
+    await windFeedClock(dataSource);
     return migrations;
   } finally {
     await dataSource.destroy();
   }
 }
 
+const IS_ON_THIS_SERVER = `
+  SELECT EXISTS (SELECT FROM feed_clock, pg_control_system() WHERE server = system_identifier::text) AS is_here`;
+
 /**
- * A server into which the database was restored from a dump counts its transactions from the beginning: without this, its
- * feed would show nothing until it has caught up. The leap is larger than what any server counts between a dump and its
- * restore, so that the cursors given out meanwhile stay behind what is new too.
+ * A leap that no server counts between a dump and its restore: all cursors given out before lie behind what is new, and so does
+ * everything that the dump brought.
  */
-const WIND_FEED_CLOCK = `
+const WIND = `
   UPDATE feed_clock
-  SET ahead_by = newest.position + (2 ^ 40)::bigint
-  FROM (
-    SELECT position FROM notifications
-    WHERE verdict IN ('first', 'changed') OR rewrites_past
-    ORDER BY position DESC, id DESC
-    LIMIT 1) AS newest
-  WHERE newest.position >= ahead_by + pg_snapshot_xmax(pg_current_snapshot())::text::bigint`;
+  SET server = system_identifier::text,
+    ahead_by = (2 ^ 40)::bigint + greatest(ahead_by, (SELECT max(position) FROM notifications))
+  FROM pg_control_system()`;
+
+/** A server into which the database was restored from a dump counts its transactions from the beginning. */
+async function windFeedClock(dataSource: DataSource): Promise<void> {
+  const [{ is_here } = { is_here: false }] = await dataSource.query<{ is_here: boolean }[]>(IS_ON_THIS_SERVER);
+  if (!is_here) await dataSource.query(WIND);
+}
 
 /** These hold any text: the second one because it takes bytes as they come. */
 const FIT_ENCODINGS = new Set(['UTF8', 'SQL_ASCII']);

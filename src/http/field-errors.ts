@@ -14,8 +14,8 @@ export function toFieldErrors(errors: readonly ValidationError[], parent?: strin
 }
 
 /** The items of a list are named by their numbers. */
-function pathOf(name: string, parent: string | undefined): string {
-  if (parent === undefined) return name;
+export function pathOf(name: string, parent?: string): string {
+  if (!parent) return name;
   return /^\d+$/.test(name) ? `${parent}[${name}]` : `${parent}.${name}`;
 }
 

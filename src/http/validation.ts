@@ -2,6 +2,9 @@ import { type ArgumentMetadata, ValidationPipe } from '@nestjs/common';
 import { toFieldErrors } from './field-errors.js';
 import { type FieldError, Problem } from './problem.js';
 
+/** Nobody mends more at once. */
+const MAX_ERRORS = 100;
+
 /** Parameters of an endpoint that takes none: any is unknown, and unknown ones are refused, not ignored. */
 export class NoQuery {}
 
@@ -17,7 +20,7 @@ export class RequestValidation extends ValidationPipe {
   }
 
   override async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
-    if (metadata.type === 'query' || metadata.type === 'body') refuseInheritedNames(value as object);
+    if (metadata.type === 'query') refuseInheritedNames(value as object);
     return super.transform(value, metadata);
   }
 }
@@ -29,5 +32,6 @@ function refuseInheritedNames(query: object): void {
 }
 
 function toProblem(errors: readonly FieldError[]): Problem {
-  return new Problem('invalid_request', 'The request is not valid: see errors.', errors);
+  const more = errors.length > MAX_ERRORS ? ` (the first ${MAX_ERRORS} of ${errors.length})` : '';
+  return new Problem('invalid_request', `The request is not valid: see errors${more}.`, errors.slice(0, MAX_ERRORS));
 }

@@ -140,7 +140,7 @@ export const WRITE_BATCH: Statement = {
   ),
   deliveries AS (
     INSERT INTO notifications (${list(NOTIFICATION)}, position)
-    SELECT *, (SELECT ahead_by + pg_current_xact_id()::text::bigint FROM feed_clock)
+    SELECT *, pg_current_xact_id()::text::bigint + (SELECT ahead_by FROM feed_clock)
     FROM ${rows(NOTIFICATION, 'delivery')}
     WHERE case_ref NOT IN (SELECT id FROM lost)
   ),

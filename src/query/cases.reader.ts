@@ -87,6 +87,7 @@ export class CasesReader {
     const question = questionOf(query);
     const position = await this.cursors.read(question, query.cursor);
     const { text, parameters } = listStatement(query, position as [number, string] | undefined);
+    const describe = this.ingestion.look();
     const rows = await this.reads.query<Row>(text, parameters);
     const page = await toPage(
       rows.filter((row): row is CaseRow & Row => row.id !== null),
@@ -94,7 +95,7 @@ export class CasesReader {
       (row) => CaseResponse.from(row, reveals),
       async (last) => this.cursors.write(question, [last.completed_at.getTime(), last.id]),
     );
-    const ingestion = this.ingestion.describe(rows[0]?.last_notification_at ?? null);
+    const ingestion = describe(rows[0]?.last_notification_at);
     return query.include_total ? { ...page, total: Number(rows[0]?.total), ingestion } : { ...page, ingestion };
   }
 }

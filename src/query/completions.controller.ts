@@ -64,8 +64,8 @@ export class CompletionsController {
     summary: 'The change feed as Server-Sent Events',
     description:
       'Each event has the cursor as its `id`, `completed` or `changed` as its `event`, and an item of `GET /v1/completions` as its ' +
-      '`data`. A client that comes back with `Last-Event-ID` goes on where it was. A comment every 15 seconds keeps the ' +
-      'connection alive.',
+      '`data`. A client that comes back with `Last-Event-ID` goes on where it was. Every 15 seconds without an event a comment ' +
+      'keeps the connection alive, with an `id` of its own.',
   })
   @ApiHeader({
     name: 'Last-Event-ID',
@@ -84,7 +84,7 @@ export class CompletionsController {
     @Req() request: Request,
     @Res() response: Response,
   ): Promise<void> {
-    const question = lastEventId === undefined ? query : { ...query, cursor: lastEventId };
+    const question = !lastEventId ? query : { ...query, cursor: lastEventId };
     if (request.method === 'HEAD') response.type('text/event-stream').end();
     else await this.stream.send(question, reveals, response);
   }

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import type { CaseRow } from './case.response.js';
 import { selectCases } from './cases.reader.js';
 import type { CompletionRow } from './completion.response.js';
 import { HORIZON, IS_EVENT } from './feed-horizon.js';
@@ -41,7 +42,7 @@ export const READ_COMPLETIONS = `
   LEFT JOIN (
     SELECT events.position, events.notification_id, events.received_at, events.verdict, found.*
     FROM events
-    JOIN (${selectCases('SELECT DISTINCT case_ref AS id FROM events')}) AS found ON found.id = events.case_ref)
+    LEFT JOIN (${selectCases('SELECT DISTINCT case_ref AS id FROM events')}) AS found ON found.id = events.case_ref)
     AS told ON true
   ORDER BY told.position, told.notification_id`;
 
@@ -53,8 +54,10 @@ export const READ_END = `
   LIMIT 1`;
 
 type Row = { scanned: number; last_position: string | null; last_id: string | null } & (
-  CompletionRow | { [column in keyof CompletionRow]: null }
+  Event | { [column in keyof Event]: null }
 );
+/** The case of an event may be gone. */
+type Event = Omit<CompletionRow, keyof CaseRow> & (CaseRow | { [column in keyof CaseRow]: null });
 
 /** What the feed has behind a place. */
 export interface Stretch {
@@ -70,11 +73,14 @@ export interface Stretch {
  */
 @Injectable()
 export class CompletionsReader {
-  readonly #underWay = new Map<string, Promise<Stretch>>();
+  readonly #askedNow = new Map<string, Promise<Stretch>>();
 
   constructor(private readonly reads: Reads) {}
 
-  /** Those who ask the same at the same time share one statement: that is how all wake who have waited at the end. */
+  /**
+   * Those who ask the same within one turn of the event loop share one statement: that is how all wake who have waited at the
+   * end. Not longer: a statement under way may not see what has woken somebody since.
+   */
   async read(
     after: Place,
     workflowId: string | undefined,
@@ -82,10 +88,11 @@ export class CompletionsReader {
     where: 'replica' | 'primary',
   ): Promise<Stretch> {
     const question = JSON.stringify([after, workflowId, limit, where]);
-    const underWay = this.#underWay.get(question);
-    if (underWay) return underWay;
-    const reading = this.readStretch(after, workflowId, limit, where).finally(() => this.#underWay.delete(question));
-    this.#underWay.set(question, reading);
+    const asked = this.#askedNow.get(question);
+    if (asked) return asked;
+    const reading = this.readStretch(after, workflowId, limit, where);
+    this.#askedNow.set(question, reading);
+    setImmediate(() => this.#askedNow.delete(question));
     return reading;
   }
 
@@ -105,14 +112,15 @@ export class CompletionsReader {
     const parameters = [...after, maxScanned, limit + 1, workflowId ?? null];
     const found = await this.reads[where === 'primary' ? 'queryPrimary' : 'query']<Row>(READ_COMPLETIONS, parameters);
     const { scanned = 0, last_position = null, last_id = null } = found[0] ?? {};
-    const rows = found.filter((row): row is Row & CompletionRow => row.position !== null);
-    const last = rows[limit - 1];
-    if (rows.length > limit && last) return { rows: rows.slice(0, limit), end: placeOf(last), isAll: false };
+    const events = found.filter((row): row is Row & Event => row.position !== null);
+    const rows = events.slice(0, limit).filter((event): event is Row & CompletionRow => event.id !== null);
+    const last = events[limit - 1];
+    if (events.length > limit && last) return { rows, end: placeOf(last), isAll: false };
     const end: Place = last_position !== null && last_id !== null ? [Number(last_position), last_id] : after;
     return { rows, end, isAll: scanned < maxScanned };
   }
 }
 
-export function placeOf({ position, notification_id }: CompletionRow): Place {
+export function placeOf({ position, notification_id }: Pick<CompletionRow, 'position' | 'notification_id'>): Place {
   return [Number(position), notification_id];
 }

@@ -1,13 +1,13 @@
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import type { Response } from 'express';
-import { isDatabaseUnavailable } from '../database/errors.js';
+import { describeError, isDatabaseUnavailable } from '../database/errors.js';
 import { Problem } from '../http/problem.js';
 import { CompletionResponse } from './completion.response.js';
 import { Completions, type FeedQuestion } from './completions.js';
-import type { Place, Stretch } from './completions.reader.js';
+import { type Place, placeOf, type Stretch } from './completions.reader.js';
 
 const MAX_STREAMS = 200;
 const STRETCH = 200;
@@ -21,19 +21,19 @@ const HEADERS = {
 };
 
 /** Tells a client that lost its connection how long to wait before it comes back, in milliseconds. */
-const RETRY = 'retry: 2000\n\n';
-const COMMENT = ':\n\n';
+const RETRY = 'retry: 2000\n';
 
 /** The change feed as Server-Sent Events. https://html.spec.whatwg.org/multipage/server-sent-events.html */
 @Injectable()
 export class CompletionsStream {
+  readonly #logger = new Logger('Stream');
   #streams = 0;
 
   constructor(private readonly completions: Completions) {}
 
   /**
-   * Streams until the client goes or the service ends. A client that reads slowly is waited for: of what it has not taken yet,
-   * one stretch is held.
+   * Streams until the client goes or the service ends. A client that reads slowly is waited for: of what it has not taken yet
+   * two stretches are held.
    *
    * @throws Problem `invalid_cursor`; `service_unavailable` if too many stream already
    */
@@ -44,8 +44,10 @@ export class CompletionsStream {
       const place = await this.completions.begin(question);
       response.writeHead(200, HEADERS).flushHeaders();
       const events = this.events(place, question.workflow_id, reveals, response);
-      // A client that leaves ends the stream early, which is no fault of anybody.
-      await pipeline(Readable.from(events, { highWaterMark: 1 }), response).catch(() => response.destroy());
+      await pipeline(Readable.from(events, { highWaterMark: 1 }), response).catch((error: unknown) => {
+        if (!isGone(error)) this.#logger.error('stream broken off', { error: describeError(error) });
+        response.destroy();
+      });
     } finally {
       this.#streams -= 1;
     }
@@ -57,22 +59,31 @@ export class CompletionsStream {
     reveals: boolean,
     response: Response,
   ): AsyncGenerator<string> {
-    yield RETRY;
     let place = from;
-    while (!this.completions.hasEnded) {
+    yield RETRY + (await this.bookmark(place, workflowId));
+    while (!this.completions.hasEnded && !response.closed) {
       const stretch = await this.next(place, workflowId, response);
-      const events = (stretch?.rows ?? []).map(async (row) => {
-        const { event, ...rest } = CompletionResponse.from(row, reveals);
-        const id = await this.completions.cursorOf(row, workflowId);
-        return `id: ${id}\nevent: ${event}\ndata: ${JSON.stringify({ event, ...rest })}\n\n`;
-      });
-      if (events.length > 0) yield (await Promise.all(events)).join('');
-      else if (stretch?.isAll !== false) yield COMMENT;
       place = stretch?.end ?? place;
+      if (stretch && stretch.rows.length > 0) yield await this.render(stretch, workflowId, reveals);
+      else if (stretch?.isAll !== false) yield await this.bookmark(place, workflowId);
     }
   }
 
-  /** Undefined while PostgreSQL is away: then the stream stays, and says nothing. */
+  /** Where the stream has come to, without an event: a client that comes back goes on there. */
+  private async bookmark(place: Place, workflowId: string | undefined): Promise<string> {
+    return `:\nid: ${await this.completions.cursorAt(place, workflowId)}\n\n`;
+  }
+
+  private async render({ rows }: Stretch, workflowId: string | undefined, reveals: boolean): Promise<string> {
+    const events = rows.map(async (row) => {
+      const data = CompletionResponse.from(row, reveals);
+      const id = await this.completions.cursorAt(placeOf(row), workflowId);
+      return `id: ${id}\nevent: ${data.event}\ndata: ${JSON.stringify(data)}\n\n`;
+    });
+    return (await Promise.all(events)).join('');
+  }
+
+  /** Undefined while PostgreSQL is away: then the stream stays, and has nothing to tell. */
   private async next(place: Place, workflowId: string | undefined, response: Response): Promise<Stretch | undefined> {
     try {
       const stretch = await this.completions.read(place, workflowId, STRETCH);
@@ -84,4 +95,9 @@ export class CompletionsStream {
       return undefined;
     }
   }
+}
+
+/** A client that leaves ends the stream early, which is nobody's fault. */
+function isGone(error: unknown): boolean {
+  return /^(ERR_STREAM_|ECONNRESET|EPIPE)/.test((error as NodeJS.ErrnoException).code ?? '');
 }

@@ -1,15 +1,12 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import type { Response } from 'express';
-import { isDatabaseUnavailable } from '../database/errors.js';
 import type { CompletionQuery } from './completion.query.js';
-import { CompletionResponse, type CompletionRow, type CompletionsResponse } from './completion.response.js';
-import { BEFORE_ALL, CompletionsReader, type Place, placeOf, type Stretch } from './completions.reader.js';
+import { CompletionResponse, type CompletionsResponse } from './completion.response.js';
+import { BEFORE_ALL, CompletionsReader, type Place, type Stretch } from './completions.reader.js';
 import { Cursors } from './cursor.js';
-import { Patience } from './patience.js';
-import { ARRIVED, type Arrival, Watcher } from './watcher.js';
-
-const RETRY_MS = 200;
+import { waitFor } from './wait.js';
+import type { Arrival } from './watch.js';
+import { ARRIVED, Watcher } from './watcher.js';
 
 /** Which part of the feed. */
 export type FeedQuestion = Pick<CompletionQuery, 'workflow_id' | 'from' | 'cursor'>;
@@ -43,8 +40,7 @@ export class Completions {
   }
 
   /**
-   * Returns as soon as there is something behind the place, or with nothing when patience is over. While PostgreSQL is away
-   * it goes on waiting.
+   * Returns as soon as there is something behind the place, or with nothing when patience is over.
    *
    * A replica may lag behind what wakes those who wait, so what they read then comes from the primary.
    *
@@ -57,24 +53,16 @@ export class Completions {
     seconds: number,
     response: Response,
   ): Promise<Stretch> {
-    const watch = this.watcher.watch();
-    const patience = new Patience(seconds, response, watch);
-    try {
-      watch.on(ARRIVED.inFeed(workflowId), (arrival) => {
-        if (isBehind(arrival, after)) patience.wake();
-      });
-      for (const many of [ARRIVED.many, ARRIVED.manyInFeed]) watch.on(many, () => patience.wake());
-      while (!watch.hasBegun && !patience.isOver) await patience.woken();
-      for (;;) {
-        const stretch = await this.readPatiently(after, workflowId, limit, patience);
-        if (stretch && (stretch.rows.length > 0 || !stretch.isAll || patience.isOver)) return stretch;
-        if (stretch) await patience.woken();
-        if (stretch && patience.isGone) return stretch;
-      }
-    } finally {
-      patience.end();
-      watch.close();
-    }
+    return waitFor(this.watcher, seconds, response, {
+      listen: (watch, wake) => {
+        watch.on(ARRIVED.inFeed(workflowId), (arrival) => {
+          if (isBehind(arrival, after)) wake();
+        });
+        watch.on(ARRIVED.manyInFeed, wake);
+      },
+      look: async () => this.reader.read(after, workflowId, limit, 'primary'),
+      isFulfilled: ({ rows, isAll }) => rows.length > 0 || !isAll,
+    });
   }
 
   async toResponse(stretch: Stretch, workflowId: string | undefined, reveals: boolean): Promise<CompletionsResponse> {
@@ -85,25 +73,9 @@ export class Completions {
     };
   }
 
-  /** The cursor that leads on behind this event. */
-  async cursorOf(row: CompletionRow, workflowId: string | undefined): Promise<string> {
-    return this.cursors.write(question(workflowId), placeOf(row));
-  }
-
-  /** Undefined if PostgreSQL is away, and there is time to try again. */
-  private async readPatiently(
-    after: Place,
-    workflowId: string | undefined,
-    limit: number,
-    patience: Patience,
-  ): Promise<Stretch | undefined> {
-    try {
-      return await this.reader.read(after, workflowId, limit, 'primary');
-    } catch (error) {
-      if (patience.isOver || !isDatabaseUnavailable(error)) throw error;
-      await sleep(RETRY_MS);
-      return undefined;
-    }
+  /** The cursor that leads on from there. */
+  async cursorAt(place: Place, workflowId: string | undefined): Promise<string> {
+    return this.cursors.write(question(workflowId), place);
   }
 }
 

@@ -29,11 +29,14 @@ export const LAST_NOTIFICATION_AT = `(SELECT received_at FROM notifications ORDE
 export class Ingestion {
   constructor(private readonly door: DoorState) {}
 
-  describe(lastNotificationAt: Date | null): IngestionResponse {
+  /**
+   * How it stands now: to be asked for before the statement is sent, lest a spool be drained between the two.
+   *
+   * @returns to be called with what the statement says of LAST_NOTIFICATION_AT
+   */
+  look(): (lastNotificationAt: Date | null | undefined) => IngestionResponse {
     const { isAccepting, isSpooling, spool } = this.door.read();
-    return {
-      last_notification_at: lastNotificationAt?.toISOString() ?? null,
-      degraded: !isAccepting || isSpooling || spool.notifications > 0,
-    };
+    const degraded = !isAccepting || isSpooling || spool.notifications > 0;
+    return (lastNotificationAt) => ({ last_notification_at: lastNotificationAt?.toISOString() ?? null, degraded });
   }
 }

@@ -53,7 +53,8 @@ export const LOOK_UP = `
     SELECT place FROM asked
     WHERE place NOT IN (SELECT place FROM matches) AND EXISTS (
       SELECT FROM quarantined_notifications q
-      WHERE (q.case_id = nullif(asked.case_id, '') OR (coalesce(asked.case_id, '') = '' AND q.callee_number = asked.callee_number))
+      WHERE (q.case_id = nullif(asked.case_id, '') OR q.callee_number = nullif(asked.callee_number, ''))
+        AND coalesce(q.case_id = asked.case_id, true)
         AND coalesce(q.workflow_id = asked.workflow_id, true)
         AND coalesce(q.callee_number = asked.callee_number, true))
   )
@@ -78,6 +79,7 @@ export class LookupReader {
 
   /** @param where `primary` sees all that is committed, at once */
   async read(asked: readonly AskedCase[], reveals: boolean, where: 'replica' | 'primary'): Promise<LookupResponse> {
+    const describe = this.ingestion.look();
     const limit = Math.min(MAX_CASES_OF_ITEM, Math.floor(MAX_CASES / asked.length));
     const column = (name: keyof AskedCase): (string | null)[] => asked.map((item) => item[name] ?? null);
     const parameters = [column('case_id'), column('workflow_id'), column('callee_number'), limit + 1];
@@ -90,7 +92,7 @@ export class LookupReader {
       data: asked.map((item, index) =>
         toVerdict(item, matches.get(index + 1) ?? [], held.has(index + 1), limit, reveals),
       ),
-      ingestion: this.ingestion.describe(rows[0]?.last_notification_at ?? null),
+      ingestion: describe(rows[0]?.last_notification_at),
     };
   }
 }

@@ -1,14 +1,11 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import type { Response } from 'express';
-import { isDatabaseUnavailable } from '../database/errors.js';
 import { LookupReader } from './lookup.reader.js';
 import type { AskedCase, LookupRequest } from './lookup.request.js';
 import type { LookupResponse } from './lookup.response.js';
-import { Patience } from './patience.js';
-import { ARRIVED, type Arrival, type Watch, Watcher } from './watcher.js';
-
-const RETRY_MS = 200;
+import { waitFor } from './wait.js';
+import type { Arrival, Watch } from './watch.js';
+import { ARRIVED, Watcher } from './watcher.js';
 
 /** Whether cases are done: as it is now, or as soon as it is so. */
 @Injectable()
@@ -23,8 +20,7 @@ export class Lookup {
   }
 
   /**
-   * Returns as soon as what the request waits for is completed, or when the client's patience is over, with what is so then.
-   * While PostgreSQL is away it goes on waiting.
+   * Returns as soon as what the request waits for is completed, or when the client's patience is over.
    *
    * @param response the client's, to learn that it hung up
    */
@@ -34,51 +30,43 @@ export class Lookup {
     seconds: number,
     response: Response,
   ): Promise<LookupResponse> {
-    const watch = this.watcher.watch();
-    const patience = new Patience(seconds, response, watch);
-    try {
-      const missing = new Set(cases.keys());
-      const isDone = (): boolean => (mode === 'all' ? missing.size === 0 : missing.size < cases.length);
-      listen(watch, cases, (index) => {
-        missing.delete(index);
-        if (isDone()) patience.wake();
-      });
-      watch.on(ARRIVED.many, () => patience.wake());
-      while (!watch.hasBegun && !patience.isOver) await patience.woken();
-      for (;;) {
-        const answer = await this.read(cases, reveals, patience);
-        for (const [index, { status }] of answer?.data.entries() ?? [])
-          if (status === 'completed') missing.delete(index);
-        if (answer && (isDone() || patience.isOver)) return answer;
-        if (answer) await patience.woken();
-        if (answer && patience.isGone) return answer;
-      }
-    } finally {
-      patience.end();
-      watch.close();
-    }
-  }
-
-  /** Undefined if PostgreSQL is away, and there is time to try again. */
-  private async read(cases: AskedCase[], reveals: boolean, patience: Patience): Promise<LookupResponse | undefined> {
-    try {
-      return await this.reader.read(cases, reveals, 'primary');
-    } catch (error) {
-      if (patience.isOver || !isDatabaseUnavailable(error)) throw error;
-      await sleep(RETRY_MS);
-      return undefined;
-    }
+    const isEnough = (items: number): boolean => (mode === 'all' ? items === cases.length : items > 0);
+    const arrived = new Set<AskedCase>();
+    return waitFor(this.watcher, seconds, response, {
+      listen: (watch, wake) =>
+        listen(watch, cases, (asked) => {
+          arrived.add(asked);
+          if (isEnough(arrived.size)) wake();
+        }),
+      look: async () => this.reader.read(cases, reveals, 'primary'),
+      isFulfilled: ({ data }, wake) => {
+        const completed = cases.filter((_, index) => data[index]?.status === 'completed');
+        if (isEnough(completed.length)) return true;
+        for (const asked of completed) arrived.add(asked);
+        if (isEnough(arrived.size)) {
+          arrived.clear(); // what came while this was read will be seen the next time
+          wake();
+        }
+        return false;
+      },
+    });
   }
 }
 
-/** Tells the place of each item that a case arrives for. */
-function listen(watch: Watch, cases: readonly AskedCase[], tell: (index: number) => void): void {
-  for (const [index, asked] of cases.entries()) {
+/** Tells each item that a case arrives for. */
+function listen(watch: Watch, cases: readonly AskedCase[], tell: (asked: AskedCase) => void): void {
+  const byName = new Map<string, AskedCase[]>();
+  for (const asked of cases) {
     const name = asked.case_id
       ? ARRIVED.withCaseId(asked.case_id)
       : ARRIVED.withCalleeNumber(asked.callee_number ?? '');
+    const others = byName.get(name);
+    if (others) others.push(asked);
+    else byName.set(name, [asked]);
+  }
+  for (const [name, items] of byName) {
     watch.on(name, (arrival) => {
-      if (isMatch(asked, arrival)) tell(index);
+      for (const asked of items) if (isMatch(asked, arrival)) tell(asked);
     });
   }
 }

@@ -1,18 +1,14 @@
 import type { Response } from 'express';
-import { ARRIVED, type Watch } from './watcher.js';
 
-/**
- * How long a client is ready to wait: until its time is up, it hangs up, or the service ends. Between, it can be woken to
- * look again.
- */
+/** How long a client is ready to wait: until its time is up, it hangs up, or the service ends. */
 export class Patience {
   readonly #timer: NodeJS.Timeout;
   readonly #onGone = (): void => {
     this.#isGone = true;
     this.lose();
   };
-  #isGone = false;
-  #isOver = false;
+  #isGone: boolean;
+  #isOver: boolean;
   #isWoken = false;
   #resume: (() => void) | undefined;
 
@@ -20,13 +16,11 @@ export class Patience {
   constructor(
     seconds: number,
     private readonly response: Response,
-    watch: Watch,
   ) {
+    this.#isGone = response.closed || response.destroyed;
+    this.#isOver = this.#isGone || seconds === 0;
     this.#timer = setTimeout(() => this.lose(), seconds * 1000);
     response.once('close', this.#onGone);
-    watch.on(ARRIVED.ended, () => this.lose());
-    watch.on(ARRIVED.begun, () => this.wake());
-    this.#isOver = watch.hasEnded;
   }
 
   get isOver(): boolean {
@@ -38,8 +32,14 @@ export class Patience {
     return this.#isGone;
   }
 
+  /** There may be something to see. */
   wake(): void {
     this.#isWoken = true;
+    this.#resume?.();
+  }
+
+  lose(): void {
+    this.#isOver = true;
     this.#resume?.();
   }
 
@@ -52,10 +52,5 @@ export class Patience {
   end(): void {
     clearTimeout(this.#timer);
     this.response.off('close', this.#onGone);
-  }
-
-  private lose(): void {
-    this.#isOver = true;
-    this.#resume?.();
   }
 }

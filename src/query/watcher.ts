@@ -1,29 +1,19 @@
 import { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import { DataSource } from 'typeorm';
+import { Connection } from '../database/connection.js';
 import { describeError } from '../database/errors.js';
-import { Problem } from '../http/problem.js';
 import { Metrics } from '../operations/metrics.js';
 import { HORIZON, IS_EVENT } from './feed-horizon.js';
-import { Reads } from './reads.js';
+import { type Arrival, Watch } from './watch.js';
 
 const TICK_MS = 100;
 const PAUSE_AFTER_FAILURE_MS = 500;
 
-/** More than that at once are not told one by one: everybody who waits looks for himself. */
+/** More than that at once are not told one by one: all who wait look for themselves. */
 const MAX_ARRIVALS = 20_000;
-
-/** What all who wait may listen for together: each takes some 300 bytes. */
-const MAX_LISTENERS = 200_000;
-
-/** A case that was completed, or changed, by a commit just seen. */
-export interface Arrival {
-  readonly position: number;
-  readonly notification_id: string;
-  readonly workflow_id: string;
-  readonly case_id: string;
-  readonly callee_number: string;
-}
 
 /** What can be listened for: an arrival under one of these names, or `many` of them. */
 export const ARRIVED = {
@@ -31,8 +21,9 @@ export const ARRIVED = {
   withCalleeNumber: (number: string): string => `callee ${number}`,
   /** In the feed, where nothing can come before it any more; of one workflow or, undefined, of any. */
   inFeed: (workflowId?: string): string => (workflowId === undefined ? 'feed' : `feed of ${workflowId}`),
-  /** In the feed, too many to be told one by one. */
+  /** In the feed, what was not told one by one. */
   manyInFeed: 'many in feed',
+  /** Too many to be told one by one. */
   many: 'many',
   /** From here on nothing is missed. */
   begun: 'begun',
@@ -40,8 +31,8 @@ export const ARRIVED = {
 } as const;
 
 /** Where nothing arrived, one row has the snapshot and nothing else. PostgreSQL's 64 bits come as text. */
-type Row = { snapshot: string; ahead_by: string; horizon: string } & (
-  (Omit<Arrival, 'position'> & { position: string }) | { [column in keyof Arrival]: null }
+type Row = { snapshot: string; ahead_by: string; horizon: string; position: string | null } & (
+  Omit<Arrival, 'position'> | { [column in keyof Omit<Arrival, 'position'>]: null }
 );
 
 /**
@@ -61,8 +52,9 @@ export const READ_ARRIVALS = `
       (SELECT position, id, case_ref FROM notifications
        WHERE position = ANY ($2::bigint[]) AND ${IS_EVENT}
        ORDER BY position, id LIMIT ${MAX_ARRIVALS + 1})) AS n
-    CROSS JOIN LATERAL (
-      SELECT workflow_id, case_id, callee_number FROM cases WHERE id = n.case_ref OFFSET 0) AS c) AS arrived ON true`;
+    LEFT JOIN LATERAL (
+      SELECT workflow_id, case_id, callee_number FROM cases WHERE id = n.case_ref OFFSET 0) AS c ON true)
+    AS arrived ON true`;
 
 /** Where the next tick goes on, as positions in the feed. */
 interface Seen {
@@ -87,8 +79,8 @@ interface Seen {
 export class Watcher implements OnModuleDestroy {
   readonly #logger = new Logger('Watcher');
   readonly #arrivals = new EventEmitter().setMaxListeners(0);
+  readonly #lookout;
   #watches = 0;
-  #listeners = 0;
   #seen: Seen | undefined;
   #isTicking = false;
   #isFailing = false;
@@ -98,10 +90,21 @@ export class Watcher implements OnModuleDestroy {
   /** Up to there the feed may have more than was told. */
   #untoldBefore = 0;
 
+  /** @param dataSource the door's, where no number of slow reads can hold up a tick */
   constructor(
-    private readonly reads: Reads,
+    @InjectDataSource() private readonly dataSource: DataSource,
     private readonly metrics: Metrics,
-  ) {}
+  ) {
+    const hasBegun = (): boolean => this.#seen !== undefined;
+    this.#lookout = {
+      arrivals: this.#arrivals,
+      listeners: 0,
+      get hasBegun() {
+        return hasBegun();
+      },
+      leave: () => this.count(-1),
+    };
+  }
 
   get hasEnded(): boolean {
     return this.#isEnded;
@@ -109,14 +112,9 @@ export class Watcher implements OnModuleDestroy {
 
   /** Begins to look out. What is committed before `hasBegun` is true may not be told. */
   watch(): Watch {
-    this.enter(1);
+    this.count(1);
     if (!this.#isTicking) void this.tick();
-    return new Watch(this.#arrivals, {
-      hasBegun: () => this.#seen !== undefined,
-      hasEnded: () => this.#isEnded,
-      countListener: (change) => (this.#listeners += change),
-      leave: () => this.enter(-1),
-    });
+    return new Watch(this.#lookout);
   }
 
   onModuleDestroy(): void {
@@ -129,7 +127,7 @@ export class Watcher implements OnModuleDestroy {
     this.#arrivals.emit(ARRIVED.ended);
   }
 
-  private enter(change: 1 | -1): void {
+  private count(change: 1 | -1): void {
     this.#watches += change;
     this.metrics.setWatching(this.#watches);
   }
@@ -138,41 +136,49 @@ export class Watcher implements OnModuleDestroy {
     this.#isTicking = true;
     while (this.#watches > 0 && !this.#isEnded) await sleep(await this.look());
     this.#isTicking = false;
-    this.#seen = undefined;
-    this.#unpublished = [];
+    this.forget();
   }
 
   /** @returns after how many milliseconds to look again */
   private async look(): Promise<number> {
     try {
-      const rows = await this.reads.queryPrimary<Row>(READ_ARRIVALS, [this.#seen?.next, this.#seen?.underWay]);
+      const parameters = [this.#seen?.next, this.#seen?.underWay];
+      const statement = { name: 'read_arrivals', text: READ_ARRIVALS };
+      const rows = await Connection.use(this.dataSource, async (connection) =>
+        connection.query<Row>(statement, parameters),
+      );
       this.#isFailing = false;
       this.take(rows);
       return TICK_MS;
     } catch (error) {
       if (!this.#isFailing) this.#logger.error('arrivals cannot be asked for', { error: describeError(error) });
       this.#isFailing = true;
+      this.forget();
       return PAUSE_AFTER_FAILURE_MS;
     }
+  }
+
+  /** A server that comes back, or another one, may give out transaction ids again that were lost: it is looked at afresh. */
+  private forget(): void {
+    this.#seen = undefined;
+    this.#unpublished = [];
   }
 
   private take(rows: readonly Row[]): void {
     const isFirst = this.#seen === undefined;
     this.#seen = toSeen(rows[0] as Row);
-    if (isFirst) {
-      this.#untoldBefore = this.#seen.next;
-      this.#arrivals.emit(ARRIVED.begun);
-    }
-    const arrivals = rows.flatMap((row) => (row.position === null ? [] : [{ ...row, position: Number(row.position) }]));
-    if (arrivals.length > MAX_ARRIVALS) {
+    const arrivals = rows.flatMap((row) =>
+      row.position !== null && row.case_id !== null ? [{ ...row, position: Number(row.position) }] : [],
+    );
+    if (rows.length > MAX_ARRIVALS) this.#arrivals.emit(ARRIVED.many);
+    else for (const arrival of arrivals) this.announce(arrival);
+    this.#unpublished.push(...arrivals);
+    if (isFirst || this.#unpublished.length > MAX_ARRIVALS) {
       this.#untoldBefore = this.#seen.next;
       this.#unpublished = [];
-      this.#arrivals.emit(ARRIVED.many);
-    } else {
-      for (const arrival of arrivals) this.announce(arrival);
-      this.#unpublished.push(...arrivals);
     }
     this.publish(this.#seen.horizon);
+    if (isFirst) this.#arrivals.emit(ARRIVED.begun);
   }
 
   private announce(arrival: Arrival): void {
@@ -181,60 +187,16 @@ export class Watcher implements OnModuleDestroy {
   }
 
   private publish(horizon: number): void {
-    const isPublished = ({ position }: Arrival): boolean => position < horizon;
-    for (const arrival of this.#unpublished.filter(isPublished)) {
+    const published = this.#unpublished.filter(({ position }) => position < horizon);
+    if (published.length > 0) this.#unpublished = this.#unpublished.filter(({ position }) => position >= horizon);
+    for (const arrival of published) {
       this.#arrivals.emit(ARRIVED.inFeed(), arrival);
       this.#arrivals.emit(ARRIVED.inFeed(arrival.workflow_id), arrival);
     }
-    this.#unpublished = this.#unpublished.filter((arrival) => !isPublished(arrival));
     if (this.#untoldBefore > 0 && this.#untoldBefore <= horizon) {
       this.#untoldBefore = 0;
       this.#arrivals.emit(ARRIVED.manyInFeed);
     }
-  }
-}
-
-/** How a watch knows its watcher. */
-interface Post {
-  hasBegun(): boolean;
-  hasEnded(): boolean;
-  /** @returns how many listeners there are now, of all watches together */
-  countListener(change: number): number;
-  leave(): void;
-}
-
-/** One who waits, and what for. */
-export class Watch {
-  readonly #listening: [name: string, listener: (arrival: Arrival) => void][] = [];
-
-  constructor(
-    private readonly arrivals: EventEmitter,
-    private readonly post: Post,
-  ) {}
-
-  get hasBegun(): boolean {
-    return this.post.hasBegun();
-  }
-
-  get hasEnded(): boolean {
-    return this.post.hasEnded();
-  }
-
-  /**
-   * @param name one of `ARRIVED`
-   * @throws Problem `service_unavailable` if too many wait for too much already
-   */
-  on(name: string, listener: (arrival: Arrival) => void): void {
-    this.#listening.push([name, listener]);
-    this.arrivals.on(name, listener);
-    if (this.post.countListener(1) <= MAX_LISTENERS) return;
-    throw new Problem('service_unavailable', 'Too many wait for too many cases just now. Ask without waiting.');
-  }
-
-  close(): void {
-    this.post.countListener(-this.#listening.length);
-    this.post.leave();
-    for (const [name, listener] of this.#listening.splice(0)) this.arrivals.off(name, listener);
   }
 }
 
