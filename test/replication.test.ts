@@ -308,9 +308,12 @@ describe('a replica that cannot be read', () => {
     const reader = await startOn(own, one);
     try {
       const caseIdsPosted = [await complete(reader), await complete(reader)];
+      expect((await reader.get('/v1/stats/completions?interval=day')).body).toMatchObject({ total: 2 });
       const { body: first } = await reader.get('/v1/cases?limit=1&order=asc');
       const { body: second } = await reader.get(`/v1/cases?limit=1&order=asc&cursor=${first['next_cursor']}`);
       const listed = [...(first['data'] as Json[]), ...(second['data'] as Json[])];
+      const exported = await reader.get('/v1/cases/export?format=ndjson&order=asc');
+      expect(exported.text.trim().split('\n')).toHaveLength(2);
       expect(listed.map(({ case_id }) => case_id as string)).toEqual(caseIdsPosted);
       await one.resumeReplay();
       await postgres.caughtUp(one);

@@ -3,6 +3,8 @@ import type { DataSource, QueryRunner, ReplicationMode } from 'typeorm';
 
 /** A connection on which all statements see one moment, and write nothing. Whoever takes it releases it. */
 export class Snapshot {
+  #isReleased = false;
+
   private constructor(
     private readonly client: Client,
     private readonly runner: QueryRunner,
@@ -34,12 +36,13 @@ export class Snapshot {
     return rows;
   }
 
-  /** Gives up the statement under way, and the connection with it. */
+  /** Gives up the statement under way, and the connection with it; after its release, nothing. */
   abandon(): void {
-    void this.client.end();
+    if (!this.#isReleased) void this.client.end();
   }
 
   async release(): Promise<void> {
+    this.#isReleased = true;
     await this.query('ROLLBACK').catch(() => undefined); // the connection may be gone, and its transaction with it
     await this.runner.release();
   }

@@ -41,31 +41,33 @@ export class ExportReader {
     format: ExportFormat,
     signal: AbortSignal,
   ): AsyncGenerator<string, void, void> {
-    const snapshot = await this.reads.snapshot(EXPORT_SETTINGS);
-    const abandon = (): void => snapshot.abandon();
-    signal.addEventListener('abort', abandon);
+    const [snapshot, rows] = await this.reads.snapshot(EXPORT_SETTINGS, async (taken) => begin(taken, filter, signal));
     try {
-      signal.throwIfAborted();
-      yield* write(snapshot, filter, reveals, format);
+      yield* write(snapshot, rows, reveals, format);
     } finally {
-      signal.removeEventListener('abort', abandon);
       await snapshot.release();
     }
   }
 }
 
+async function begin(snapshot: Snapshot, filter: CaseFilter, signal: AbortSignal): Promise<CaseRow[]> {
+  signal.throwIfAborted();
+  signal.addEventListener('abort', () => snapshot.abandon());
+  const { text, parameters } = exportStatement(filter);
+  await snapshot.query(`DECLARE export NO SCROLL CURSOR FOR ${text}`, parameters);
+  return fetch(snapshot, FIRST_ROWS);
+}
+
 /** While one batch is written and sent, PostgreSQL looks for the next. */
 async function* write(
   snapshot: Snapshot,
-  filter: CaseFilter,
+  firstRows: CaseRow[],
   reveals: boolean,
   format: ExportFormat,
 ): AsyncGenerator<string, void, void> {
-  const { text, parameters } = exportStatement(filter);
-  await snapshot.query(`DECLARE export NO SCROLL CURSOR FOR ${text}`, parameters);
   const names = new ExportNames(snapshot);
   let head = format.head;
-  let rows = await fetch(snapshot, FIRST_ROWS);
+  let rows = firstRows;
   let wanted = FIRST_ROWS;
   while (rows.length > 0) {
     await names.fill(rows);

@@ -32,7 +32,7 @@ export class Reads {
 
   /** One statement; on a read replica, if there is any, which may be behind. Where a replica fails, the primary answers. */
   async query<Row extends QueryResultRow>(text: string, values: readonly unknown[]): Promise<Row[]> {
-    return this.onReplica(async (mode) => this.run<Row>(mode, text, values));
+    return this.onReplica(async (mode) => this.run(mode, text, values));
   }
 
   /** One statement about something that was asked for by its id: what a replica does not have yet, the primary may. */
@@ -46,9 +46,24 @@ export class Reads {
     return this.run('master', text, values);
   }
 
-  /** For several statements that see the same moment; taken where `query` reads. */
-  async snapshot(settings: Readonly<Record<string, string>>): Promise<Snapshot> {
-    return this.onReplica(async (mode) => Snapshot.take(this.dataSource, mode, settings));
+  /**
+   * For several statements that see the same moment; on a read replica, if there is any. Whoever takes it releases it.
+   *
+   * @param begin the first of them: where a replica fails, they are run again on the primary
+   */
+  async snapshot<T>(
+    settings: Readonly<Record<string, string>>,
+    begin: (snapshot: Snapshot) => Promise<T>,
+  ): Promise<[Snapshot, T]> {
+    return this.onReplica(async (mode) => {
+      const snapshot = await Snapshot.take(this.dataSource, mode, settings);
+      try {
+        return [snapshot, await begin(snapshot)];
+      } catch (error) {
+        await snapshot.release();
+        throw error;
+      }
+    });
   }
 
   private async onReplica<T>(work: (mode: ReplicationMode) => Promise<T>): Promise<T> {

@@ -26,14 +26,13 @@ export class StatsReader {
     const from = query.completed_from === undefined ? undefined : parseTime(query.completed_from);
     const to = query.completed_to === undefined ? undefined : parseTime(query.completed_to);
     refuseTooMany(query.interval, from, to ?? now);
-    const snapshot = await this.reads.snapshot(STATS_SETTINGS);
-    try {
-      const bounds = await readBounds(snapshot, query, [from, to, now, query.time_zone]);
-      const counts = bounds.length > 0 ? await readCounts(snapshot, query, bounds) : [];
+    const [snapshot, stats] = await this.reads.snapshot(STATS_SETTINGS, async (taken) => {
+      const bounds = await readBounds(taken, query, [from, to, now, query.time_zone]);
+      const counts = bounds.length > 0 ? await readCounts(taken, query, bounds) : [];
       return CompletionStatsResponse.from(query, bounds, counts);
-    } finally {
-      await snapshot.release();
-    }
+    });
+    await snapshot.release();
+    return stats;
   }
 }
 
