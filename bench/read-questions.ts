@@ -74,6 +74,15 @@ export const QUESTIONS: readonly Question[] = [
       ]),
     }),
   },
+  ...(['day', 'hour'] as const).map((interval) => ({
+    name: `${DEPTH.toLocaleString('en-US')} completions counted by the ${interval}, one answer at a time`,
+    connections: 1,
+    asks: async (sample: Sample) => {
+      const [from] = await sample.placeBehind(DEPTH);
+      const query = new URLSearchParams({ interval, completed_from: new Date(from).toISOString() });
+      return [{ path: `/v1/stats/completions?${query.toString()}` }];
+    },
+  })),
   { name: FEED, connections: 1, asks: async (_sample, get) => followFeed(get) },
   {
     name: 'one notification by id',

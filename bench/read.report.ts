@@ -1,7 +1,8 @@
 import { number, spread, table } from './markdown.js';
 import type { Options } from './options.js';
-import { type Asked, FEW, type Reading } from './read.js';
+import { type Asked, FEW, type Reading, type Readings } from './read.js';
 import { DEEP, DEPTH, LOOKUP, NEWEST, ONE_CASE } from './read-questions.js';
+import type { Export } from './read-export.js';
 import type { ReadResult } from './read-plan.js';
 import { type Spread, spreadOf } from './statistics.js';
 
@@ -12,7 +13,7 @@ question was put to all of them in turn; a ratio is taken within a round. Figure
 brackets. Whoever asks, the service and PostgreSQL share the machine.`;
 
 /** The figures of one run, for the report. */
-export function renderReading(readings: readonly Reading[], { preload }: Options): string {
+export function renderReading({ readings, exports }: Readings, { preload }: Options): string {
   const head = [
     '',
     'answered/s',
@@ -39,7 +40,22 @@ export function renderReading(readings: readonly Reading[], { preload }: Options
           `${spread(spreadOf(reading.results.bare.map(({ latencyMs }) => latencyMs.p50)), 2)} ms`,
         ]),
   ]);
-  return [table(head, rows), CONDITIONS, renderWanted(readings)].filter((part) => part !== '').join('\n\n');
+  return [table(head, rows), CONDITIONS, renderExports(exports), renderWanted(readings)]
+    .filter((part) => part !== '')
+    .join('\n\n');
+}
+
+function renderExports(exports: readonly Export[]): string {
+  const rows = [...new Set(exports.map(({ format }) => format))].map((format) => {
+    const measured = exports.filter((each) => each.format === format);
+    return [
+      `export as ${format}`,
+      number(measured[0]?.rows ?? 0),
+      spread(spreadOf(measured.map(({ rows: exported, seconds }) => exported / seconds))),
+      `${number(Math.max(...measured.map(({ highestMiB }) => highestMiB)))} MiB`,
+    ];
+  });
+  return rows.length === 0 ? '' : table(['', 'cases', 'cases/s', 'memory at most'], rows);
 }
 
 function renderWanted(readings: readonly Reading[]): string {

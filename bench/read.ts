@@ -1,11 +1,12 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { migrate } from '../src/database/migrate.js';
-import { startService, startServingAlike, startWorking } from './children.js';
+import { type Serving, startService, startServingAlike, startWorking } from './children.js';
 import { type Cluster, query } from './cluster.js';
 import type { Options } from './options.js';
 import { preload } from './preload.js';
 import { print } from './print.js';
+import { type Export, measureExport } from './read-export.js';
 import type { Database, ReadResult, Service } from './read-plan.js';
 import { type Ask, type Get, type Question, QUESTIONS } from './read-questions.js';
 import { type Sample, withSample } from './read-sample.js';
@@ -13,6 +14,7 @@ import { type Sample, withSample } from './read-sample.js';
 export const FEW = 5_000;
 const DAYS = 30;
 const WARM_UP_SECONDS = 1;
+const EXPORTED = 300_000;
 /** The one that `startService` gives to the bench. */
 export const KEY = 'nothing';
 
@@ -30,8 +32,14 @@ export interface Reading {
   readonly results: Readonly<Record<Asked, readonly ReadResult[]>>;
 }
 
-/** Asks every question of all in turn, in each round beginning with another one. */
-export async function measureReading(cluster: Cluster, options: Options): Promise<Reading[]> {
+/** What was measured of reading. */
+export interface Readings {
+  readonly readings: readonly Reading[];
+  readonly exports: readonly Export[];
+}
+
+/** Asks every question of all in turn, in each round beginning with another one; then exports, one after the other. */
+export async function measureReading(cluster: Cluster, options: Options): Promise<Readings> {
   const few = await fill(cluster, Math.min(FEW, options.preload));
   const many = await fill(cluster, options.preload);
   const [ofFew, ofMany, nothing] = await Promise.all([
@@ -66,7 +74,20 @@ export async function measureReading(cluster: Cluster, options: Options): Promis
       print(`  ${round === 0 ? 'warm-up' : `round ${round}`}   ${name}: ${round === 0 ? '' : last.join(', ')}`);
     }
   }
-  return readings;
+  return { readings, exports: await measureExports(ofMany, many, options) };
+}
+
+async function measureExports(serving: Serving, databaseUrl: string, { rounds }: Options): Promise<Export[]> {
+  const from = await withSample(databaseUrl, async (sample) => sample.placeBehind(EXPORTED));
+  const exports: Export[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    for (const format of ['ndjson', 'csv']) {
+      const measured = await measureExport(serving, KEY, format, new Date(from[0]).toISOString());
+      print(`  export    ${format}: ${(measured.rows / measured.seconds).toFixed(0)} rows/s`);
+      exports.push(measured);
+    }
+  }
+  return exports;
 }
 
 /** @returns the URL of a database with so many cases, of an earlier run if the cluster was kept */
