@@ -1,6 +1,7 @@
 import { plainToInstance } from 'class-transformer';
 import { CaseQuery } from '../src/query/case.query.js';
-import { GET_CASE, listStatement, questionOf } from '../src/query/cases.reader.js';
+import { listStatement, questionOf } from '../src/query/cases.reader.js';
+import { GET_CASE } from '../src/query/cases.statement.js';
 import { LOOK_UP } from '../src/query/lookup.reader.js';
 import { GET_NOTIFICATION } from '../src/query/notifications.reader.js';
 import { GET_WORKFLOW, LIST_NODE_TASKS, LIST_WORKFLOWS } from '../src/query/workflows.reader.js';

@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { get, type IncomingMessage } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { migrate } from '../src/database/migrate.js';
 import { HORIZON } from '../src/query/feed-horizon.js';
@@ -327,6 +329,84 @@ describe('the stream', () => {
     const answer = await service.get('/v1/completions/stream?cursor=nonsense');
     expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_cursor' } });
     expect((await service.get('/v1/completions/stream?limit=5')).status).toBe(400);
+  });
+
+  test('where nothing happens it says so every 15 seconds, and where it has come to', async () => {
+    const cursor = await now();
+    const abort = new AbortController();
+    const headers = { authorization: `Bearer ${ALL_KEY}` };
+    const url = `${service.url}/v1/completions/stream?cursor=${cursor}`;
+    const response = await fetch(url, { headers, signal: abort.signal });
+    let text = '';
+    for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+      text += Buffer.from(chunk).toString();
+      if (text.split('\n\n').length > 2) break;
+    }
+    abort.abort();
+    expect(text).toBe(`retry: 2000\n:\nid: ${cursor}\n\n:\nid: ${cursor}\n\n`);
+  });
+
+  test('a client that reads slowly is waited for, and then told everything', async () => {
+    const cursor = await now({ workflow_id: 'slow reader' });
+    await service.database.query(`
+      WITH made AS (
+        INSERT INTO cases SELECT gen_random_uuid(), 'slow reader', 'case ' || n || repeat('.', 700), '', now(), now(), 1, 1,
+          gen_random_uuid(), '' FROM generate_series(1, 15000) n RETURNING *)
+      INSERT INTO notifications (id, kind, received_at, verdict, workflow_id, case_ref, content_digest, body, position)
+      SELECT current_notification_id, 'k', completed_at, 'first', workflow_id, id, '', '',
+        (SELECT ahead_by + pg_current_xact_id()::text::bigint FROM feed_clock) FROM made`);
+    await service.database.query(`INSERT INTO workflows VALUES ('slow reader', 'W', now(), gen_random_uuid())`);
+    await service.database.query('ANALYZE');
+    const search = new URLSearchParams({ workflow_id: 'slow reader', cursor }).toString();
+    const [response] = (await once(
+      get(`${service.url}/v1/completions/stream?${search}`, { headers: { authorization: `Bearer ${ALL_KEY}` } }),
+      'response',
+    )) as [IncomingMessage];
+    const statements = async (): Promise<number> => {
+      const [row] = await service.database.query<{ read: string }>(
+        `SELECT idx_tup_fetch AS read FROM pg_stat_user_tables WHERE relname = 'cases'`,
+      );
+      return Number(row?.read);
+    };
+    // Nobody reads: the service stops asking PostgreSQL once what lies between is full.
+    let before = -1;
+    await expect
+      .poll(
+        async () => {
+          const last = before;
+          before = await statements();
+          return before === last;
+        },
+        { timeout: 30_000, interval: 1_500 },
+      )
+      .toBe(true);
+    let told = 0;
+    let text = '';
+    for await (const chunk of response) {
+      const blocks = (text + String(chunk)).split('\n\n');
+      text = blocks.pop() as string;
+      told += blocks.filter((block) => block.includes('\nevent: completed\n')).length;
+      if (told >= 15_000) break;
+    }
+    expect(told).toBe(15_000);
+    expect(await statements()).toBeGreaterThan(before);
+  });
+
+  test('beyond 200 streams a further one is refused, and one that ends makes room', async () => {
+    const headers = { authorization: `Bearer ${ALL_KEY}` };
+    const open200 = await Promise.all(
+      Array.from({ length: 200 }, async () => fetch(`${replica.url}/v1/completions/stream?from=now`, { headers })),
+    );
+    const refused = await replica.get('/v1/completions/stream');
+    expect(refused).toMatchObject({ status: 503, body: { code: 'service_unavailable' } });
+    await Promise.all(open200.map(async (response) => response.body?.cancel()));
+    await expect
+      .poll(async () => {
+        const response = await fetch(`${replica.url}/v1/completions/stream`, { headers });
+        await response.body?.cancel();
+        return response.status;
+      })
+      .toBe(200);
   });
 
   test('it ends with the service, cleanly and after all that was told before', async () => {

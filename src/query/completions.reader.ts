@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { CaseRow } from './case.response.js';
-import { selectCases } from './cases.reader.js';
+import { selectCases } from './cases.statement.js';
 import type { CompletionRow } from './completion.response.js';
 import { HORIZON, IS_EVENT } from './feed-horizon.js';
 import { Reads } from './reads.js';

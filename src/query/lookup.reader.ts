@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { maskNumber } from '../access/mask.js';
 import { type CaseRow, CaseResponse } from './case.response.js';
-import { selectCases } from './cases.reader.js';
+import { selectCases } from './cases.statement.js';
 import { Ingestion, LAST_NOTIFICATION_AT } from './ingestion.js';
 import type { AskedCase } from './lookup.request.js';
 import type { LookupResponse, VerdictResponse } from './lookup.response.js';
