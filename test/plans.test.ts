@@ -166,20 +166,6 @@ describe.each(MODES)('with %s', (mode) => {
     for (const [text, parameters] of statements) expect(scannedBigTables(await explain(text, parameters))).toEqual([]);
   });
 
-  test('counting what a filter matches reads no more than what matches', async () => {
-    for (const filter of [
-      { workflow_id: 'w50' },
-      { nodetask_id: 'w50n2' },
-      { callee_number: '+625005' },
-      { node_type: 'rare' },
-    ]) {
-      const { text, parameters } = listStatement(
-        plainToInstance(CaseQuery, { ...filter, limit: 1, include_total: 'true' }),
-      );
-      expect(scannedBigTables(await explain(text, parameters))).toEqual([]);
-    }
-  });
-
   test('a lookup reads what matches and no more, whatever the items are asked by', async () => {
     const items = Array.from({ length: 300 }, (_, index) => index + 1);
     for (const [caseIds, workflowIds, numbers] of [
@@ -221,6 +207,20 @@ describe.each(MODES)('with %s', (mode) => {
     expect(scannedBigTables(plans)).toEqual([]);
     expect(touched(plans)).toBeLessThan(5);
   });
+});
+
+test('counting what a filter matches reads no more than what matches', async () => {
+  for (const filter of [
+    { workflow_id: 'w50' },
+    { nodetask_id: 'w50n2' },
+    { callee_number: '+625005' },
+    { node_type: 'rare' },
+  ]) {
+    const { text, parameters } = listStatement(
+      plainToInstance(CaseQuery, { ...filter, limit: 1, include_total: 'true' }),
+    );
+    expect(scannedBigTables(await explain(text, parameters))).toEqual([]);
+  }
 });
 
 describe('an export is read in order from an index, with nothing sorted and no table read whole', () => {
