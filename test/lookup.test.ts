@@ -166,6 +166,47 @@ describe('one verdict for each', () => {
   });
 });
 
+describe('an answer has some 8 MiB at most, however large its cases are', () => {
+  const ids = Array.from({ length: 30 }, () => randomUUID());
+  beforeAll(async () => {
+    const rows = Array.from({ length: 4_000 }, (_, index) => ({
+      nodetask_id: `${'n'.repeat(120)}${index}`,
+      nodetask_name: '',
+      node_type: 'call',
+    }));
+    for (const case_id of ids) await complete({ ...newCase({ case_id, workflow_id: 'large' }), rows });
+  });
+
+  test('a lookup says of each whether it is completed, and shows as many as fit', async () => {
+    const { body, text } = await lookup({ cases: [...ids, ...ids].map((case_id) => ({ case_id })) });
+    expect(text.length).toBeLessThan(24 * 2 ** 20);
+    const verdicts = body['data'] as Json[];
+    expect(verdicts.map(({ status }) => status as string)).toEqual(verdicts.map(() => 'completed'));
+    const shown = verdicts.filter(({ cases }) => cases.length === 1);
+    expect(shown.length).toBeGreaterThan(1);
+    expect(shown.length).toBeLessThan(verdicts.length);
+    for (const { cases, has_more } of verdicts) expect(has_more).toBe(cases.length === 0);
+  });
+
+  test.each(['/v1/cases?order=asc&workflow_id=large', '/v1/completions?workflow_id=large'])(
+    '%s is paged by what fits, and misses none',
+    async (path) => {
+      const told: string[] = [];
+      let pages = 0;
+      for (let cursor = ''; ;) {
+        const { body, text } = await service.get(`${path}&limit=1000${cursor && `&cursor=${cursor}`}`);
+        expect(text.length).toBeLessThan(24 * 2 ** 20);
+        told.push(...(body['data'] as Json[]).map((each) => (each['case'] ?? each).case_id as string));
+        pages += 1;
+        cursor = body['next_cursor'] as string;
+        if (!cursor || body['caught_up'] === true) break;
+      }
+      expect(pages).toBeGreaterThan(1);
+      expect(told).toEqual(ids);
+    },
+  );
+});
+
 describe('bad questions are told what is wrong where', () => {
   test.each<[string, unknown, string]>([
     ['no list', {}, 'cases'],
@@ -192,6 +233,8 @@ describe('bad questions are told what is wrong where', () => {
     ['a prototype in an item', '{"cases":[{"case_id":"a","__proto__":1}]}', 'cases[0].__proto__'],
     ['null as an item', { cases: [null] }, 'cases'],
     ['a list as the body', [], ''],
+    ['null as the body', 'null', ''],
+    ['a text as the body', '"x"', ''],
   ])('%s', async (_, body, path) => {
     const answer = await lookup(body);
     expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_request' } });

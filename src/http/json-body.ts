@@ -18,7 +18,7 @@ import { ApiProblems } from './problem.openapi.js';
 const LIMIT_BYTES = 4 * 1024 * 1024;
 
 const parse = promisify(
-  json({ limit: LIMIT_BYTES, type: () => true }) as (
+  json({ limit: LIMIT_BYTES, strict: false, type: () => true }) as (
     request: Request,
     response: Response,
     done: (error?: unknown) => void,

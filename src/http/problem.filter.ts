@@ -18,7 +18,8 @@ export class ProblemFilter implements ExceptionFilter {
     }
     const problem = toProblem(error);
     const [status] = PROBLEMS[problem.code];
-    if (status >= 500) {
+    const isOurChoice = error instanceof Problem && error.cause === undefined; // such as: too many are at it
+    if (status >= 500 && !isOurChoice) {
       const request = host.switchToHttp().getRequest<Request>();
       const route = routeOf(request);
       this.#logger.error('request failed', {

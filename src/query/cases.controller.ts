@@ -53,7 +53,7 @@ export class CasesController {
     description:
       'One verdict for every item, in the order asked, duplicates included. With `Prefer: wait=N` (1 to 60 seconds) the answer ' +
       'comes as soon as all asked cases are completed (`mode` `any`: one of them), else when the time is up, with what is so ' +
-      'then: that is `200` too. Of one item at most 100 cases are shown, of all together 10,000.',
+      'then: that is `200` too. Of one item at most 100 cases are shown, of all together 10,000, and some 8 MiB.',
   })
   @ApiWait('`wait=N`: wait for at most N seconds (1 to 60).')
   @ApiOkResponse({ type: LookupResponse, description: 'The verdicts.', headers: PREFERENCE_APPLIED })

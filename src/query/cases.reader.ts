@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { CaseFilter, CaseQuery } from './case.query.js';
 import { type CaseRow, CaseResponse, type CasesPage } from './case.response.js';
-import { GET_CASE, selectCases } from './cases.statement.js';
+import { fitting, GET_CASE, selectCases } from './cases.statement.js';
 import { Cursors } from './cursor.js';
 import { Ingestion, LAST_NOTIFICATION_AT } from './ingestion.js';
 import { MAX_LIMIT, toPage } from './page.js';
@@ -15,6 +15,7 @@ const NODE_TASK_FILTERS = ['task_id', 'nodetask_id', 'node_type'] as const;
 type Row = (CaseRow | { [column in keyof CaseRow]: null }) & {
   readonly last_notification_at: Date | null;
   readonly total: string | null;
+  readonly found: string | null;
 };
 
 /** Reads cases. Each answer is one statement, so that what it says holds together. */
@@ -41,9 +42,10 @@ export class CasesReader {
     const { text, parameters } = listStatement(query, position as [number, string] | undefined);
     const describe = this.ingestion.look();
     const rows = await this.reads.query<Row>(text, parameters);
+    const cases = rows.filter((row): row is CaseRow & Row => row.id !== null);
     const page = await toPage(
-      rows.filter((row): row is CaseRow & Row => row.id !== null),
-      query.limit,
+      cases,
+      Math.min(query.limit, Number(rows[0]?.found) > cases.length ? cases.length - 1 : query.limit),
       (row) => CaseResponse.from(row, reveals),
       async (last) => this.cursors.write(question, [last.completed_at.getTime(), last.id]),
     );
@@ -85,7 +87,7 @@ export function listStatement(
   const text = `
     SELECT *
     FROM (SELECT ${LAST_NOTIFICATION_AT} AS last_notification_at, ${total} AS total) AS known
-    LEFT JOIN (${page}) AS page ON true
+    LEFT JOIN (${fitting(page, `completed_at ${query.order}, id ${query.order}`)}) AS page ON true
     ${order}`;
   return { text, parameters };
 }

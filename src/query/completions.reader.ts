@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { CaseRow } from './case.response.js';
-import { selectCases } from './cases.statement.js';
+import { fitting, selectCases } from './cases.statement.js';
 import type { CompletionRow } from './completion.response.js';
 import { HORIZON, IS_EVENT } from './feed-horizon.js';
 import { Reads } from './reads.js';
@@ -14,7 +14,7 @@ export const BEFORE_ALL: Place = [0, '00000000-0000-0000-0000-000000000000'];
 const MAX_SCANNED = 20_000;
 
 /**
- * The events behind a place, each with its case, and how far was looked. Scans ix_notifications_feed, which has the
+ * The events behind a place, each with its case, as many as fit into an answer, and how far was looked. Scans ix_notifications_feed, which has the
  * workflows too; events come by pk_notifications. One row with a place and no event where there is none.
  *
  * Parameters: position and id of the place, how many entries to look through, how many events, a workflow or null.
@@ -39,11 +39,12 @@ export const READ_COMPLETIONS = `
   FROM (SELECT count(*)::integer AS scanned FROM scanned) AS counted
   LEFT JOIN (SELECT position AS last_position, id AS last_id FROM scanned ORDER BY position DESC, id DESC LIMIT 1)
     AS looked ON true
-  LEFT JOIN (
-    SELECT events.position, events.notification_id, events.received_at, events.verdict, found.*
+  LEFT JOIN (${fitting(
+    `SELECT events.position, events.notification_id, events.received_at, events.verdict, whole.*
     FROM events
-    LEFT JOIN (${selectCases('SELECT DISTINCT case_ref AS id FROM events')}) AS found ON found.id = events.case_ref)
-    AS told ON true
+    LEFT JOIN (${selectCases('SELECT DISTINCT case_ref AS id FROM events')}) AS whole ON whole.id = events.case_ref`,
+    'position, notification_id',
+  )}) AS told ON true
   ORDER BY told.position, told.notification_id`;
 
 /** The end of the feed. Reads ix_notifications_feed from its end. */
@@ -53,7 +54,7 @@ export const READ_END = `
   ORDER BY position DESC, id DESC
   LIMIT 1`;
 
-type Row = { scanned: number; last_position: string | null; last_id: string | null } & (
+type Row = { scanned: number; last_position: string | null; last_id: string | null; found: string | null } & (
   Event | { [column in keyof Event]: null }
 );
 /** The case of an event may be gone. */
@@ -113,9 +114,10 @@ export class CompletionsReader {
     const found = await this.reads[where === 'primary' ? 'queryPrimary' : 'query']<Row>(READ_COMPLETIONS, parameters);
     const { scanned = 0, last_position = null, last_id = null } = found[0] ?? {};
     const events = found.filter((row): row is Row & Event => row.position !== null);
-    const rows = events.slice(0, limit).filter((event): event is Row & CompletionRow => event.id !== null);
-    const last = events[limit - 1];
-    if (events.length > limit && last) return { rows, end: placeOf(last), isAll: false };
+    const told = events.slice(0, limit);
+    const rows = told.filter((event): event is Row & CompletionRow => event.id !== null);
+    const last = told.at(-1);
+    if (last && Number(last.found) > told.length) return { rows, end: placeOf(last), isAll: false };
     const end: Place = last_position !== null && last_id !== null ? [Number(last_position), last_id] : after;
     return { rows, end, isAll: scanned < maxScanned };
   }

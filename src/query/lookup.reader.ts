@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { maskNumber } from '../access/mask.js';
 import { type CaseRow, CaseResponse } from './case.response.js';
-import { selectCases } from './cases.statement.js';
+import { fitting, MAX_CONTENT_BYTES, selectCases } from './cases.statement.js';
 import { Ingestion, LAST_NOTIFICATION_AT } from './ingestion.js';
 import type { AskedCase } from './lookup.request.js';
 import type { LookupResponse, VerdictResponse } from './lookup.response.js';
@@ -62,12 +62,20 @@ export const LOOK_UP = `
   FROM (SELECT ${LAST_NOTIFICATION_AT} AS last_notification_at, ARRAY (SELECT place::integer FROM held) AS held) AS known
   LEFT JOIN (
     (SELECT id, array_agg(place::integer) AS places FROM matches GROUP BY id) AS places
-    JOIN (${selectCases('SELECT DISTINCT id FROM matches')}) AS found USING (id)
+    LEFT JOIN (${fitting(selectCases('SELECT DISTINCT id FROM matches'), 'completed_at DESC, id')}) AS found USING (id)
   ) ON true`;
 
-type Row = { last_notification_at: Date | null; held: number[]; places: number[] } & (
-  CaseRow | { [column in keyof CaseRow]: null }
+/** A case that does not fit into the answer has its places and nothing else; where nothing matches, there are none. */
+type Row = { last_notification_at: Date | null; held: number[]; places: number[] | null } & (
+  Sized | { [column in keyof Sized]: null }
 );
+type Sized = CaseRow & { bytes: number };
+
+/** What matches one item: how many cases, and those of them that are here. */
+interface Matches {
+  count: number;
+  readonly cases: Sized[];
+}
 
 /** Answers for many cases at once. */
 @Injectable()
@@ -88,43 +96,54 @@ export class LookupReader {
       : this.reads.query<Row>(LOOK_UP, parameters));
     const held = new Set(rows[0]?.held);
     const matches = matchesByPlace(rows);
+    const room = { bytes: MAX_CONTENT_BYTES };
     return {
-      data: asked.map((item, index) =>
-        toVerdict(item, matches.get(index + 1) ?? [], held.has(index + 1), limit, reveals),
-      ),
+      data: asked.map((item, index) => {
+        const found = matches.get(index + 1) ?? { count: 0, cases: [] };
+        return toVerdict(item, found, held.has(index + 1), takeFitting(found.cases, limit, room), reveals);
+      }),
       ingestion: describe(rows[0]?.last_notification_at),
     };
   }
 }
 
-function matchesByPlace(rows: readonly Row[]): Map<number, CaseRow[]> {
-  const matches = new Map<number, CaseRow[]>();
+function matchesByPlace(rows: readonly Row[]): Map<number, Matches> {
+  const matches = new Map<number, Matches>();
   for (const row of rows) {
-    if (row.id === null) continue;
-    for (const place of row.places) {
-      const others = matches.get(place);
-      if (others) others.push(row);
-      else matches.set(place, [row]);
+    for (const place of row.places ?? []) {
+      const found = matches.get(place) ?? { count: 0, cases: [] };
+      found.count += 1;
+      if (row.id !== null) found.cases.push(row);
+      matches.set(place, found);
     }
   }
   return matches;
 }
 
-function toVerdict(
-  asked: AskedCase,
-  matches: CaseRow[],
-  isHeld: boolean,
-  limit: number,
-  reveals: boolean,
-): VerdictResponse {
-  const newestFirst = matches.toSorted(
+/** The newest cases, as long as there is room in the answer: an item that is asked twice takes room twice. */
+function takeFitting(cases: readonly Sized[], limit: number, room: { bytes: number }): CaseRow[] {
+  const newestFirst = cases.toSorted(
     (a, b) => b.completed_at.getTime() - a.completed_at.getTime() || (a.id < b.id ? 1 : -1),
   );
+  return newestFirst.slice(0, limit).filter(({ bytes }) => {
+    const hasRoom = room.bytes > 0;
+    if (hasRoom) room.bytes -= bytes;
+    return hasRoom;
+  });
+}
+
+function toVerdict(
+  asked: AskedCase,
+  { count }: Matches,
+  isHeld: boolean,
+  shown: readonly CaseRow[],
+  reveals: boolean,
+): VerdictResponse {
   const { callee_number } = asked;
   return {
     asked: !callee_number || reveals ? asked : { ...asked, callee_number: maskNumber(callee_number) },
-    status: matches.length > 0 ? 'completed' : isHeld ? 'held' : 'not_seen',
-    cases: newestFirst.slice(0, limit).map((row) => CaseResponse.from(row, reveals)),
-    has_more: matches.length > limit,
+    status: count > 0 ? 'completed' : isHeld ? 'held' : 'not_seen',
+    cases: shown.map((row) => CaseResponse.from(row, reveals)),
+    has_more: count > shown.length,
   };
 }

@@ -19,7 +19,7 @@ export class PageQuery {
     minimum: 1,
     maximum: MAX_LIMIT,
     default: 50,
-    description: `How many at most, 1 to ${MAX_LIMIT}.`,
+    description: `How many at most, 1 to ${MAX_LIMIT}. Very large ones make a page shorter.`,
   })
   @IsOptional()
   @Transform(({ value }: { value: unknown }) => toInteger(value))
