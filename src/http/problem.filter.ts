@@ -36,7 +36,8 @@ export class ProblemFilter implements ExceptionFilter {
 
 function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
-  if (isDatabaseUnavailable(error)) return new Problem('service_unavailable', 'The database cannot be reached now.');
+  if (isDatabaseUnavailable(error))
+    return new Problem('service_unavailable', 'The database cannot be reached now, or too many requests wait for it.');
   const status = statusOf(error);
   // Beside our own problems only Express's refusal of a path that is no UTF-8 comes as 400: such a path leads nowhere.
   if (status === 404 || status === 400) return new Problem('not_found', 'There is nothing here.');
