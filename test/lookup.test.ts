@@ -207,6 +207,24 @@ describe('an answer has some 8 MiB at most, however large its cases are', () => 
   );
 });
 
+test('a case that is larger than an answer should be is shown alone, and the list goes on behind it', async () => {
+  const rows = Array.from({ length: 12_000 }, (_, index) => ({
+    nodetask_id: `${index}`,
+    nodetask_name: '',
+    node_type: 'call',
+  }));
+  for (const case_id of ['a', 'b', 'c']) await complete(newCase({ case_id, workflow_id: 'larger', rows }));
+  await service.database.query(`UPDATE node_tasks SET nodetask_name = repeat('😀', 400) WHERE workflow_id = 'larger'`);
+  const told: string[] = [];
+  for (let cursor: string | null = ''; cursor !== null;) {
+    const { body } = await service.get(`/v1/cases?workflow_id=larger&order=asc${cursor && `&cursor=${cursor}`}`);
+    expect(body['data']).toHaveLength(1);
+    told.push(body['data'][0].case_id as string);
+    cursor = body['next_cursor'] as string | null;
+  }
+  expect(told).toEqual(['a', 'b', 'c']);
+});
+
 describe('bad questions are told what is wrong where', () => {
   test.each<[string, unknown, string]>([
     ['no list', {}, 'cases'],

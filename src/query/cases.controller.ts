@@ -35,7 +35,8 @@ export class CasesController {
     summary: 'Completed cases, by any of their ids',
     description:
       'Newest completion first unless `order=asc`. Paging neither skips nor repeats a case while others arrive; a ' +
-      'case may change its place only when an older delivery of it arrives late and moves its completion back. To ask ' +
+      'case may change its place only when an older delivery of it arrives late and moves its completion back. Very large ' +
+      'cases make a page shorter: `next_cursor` says whether there are more. To ask ' +
       'whether one case is done, filter by its `case_id`: an empty list means that nothing was received yet.',
   })
   @ApiPage(CasesPage)

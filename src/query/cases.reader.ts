@@ -42,12 +42,12 @@ export class CasesReader {
     const { text, parameters } = listStatement(query, position as [number, string] | undefined);
     const describe = this.ingestion.look();
     const rows = await this.reads.query<Row>(text, parameters);
-    const cases = rows.filter((row): row is CaseRow & Row => row.id !== null);
     const page = await toPage(
-      cases,
-      Math.min(query.limit, Number(rows[0]?.found) > cases.length ? cases.length - 1 : query.limit),
+      rows.filter((row): row is CaseRow & Row => row.id !== null),
+      query.limit,
       (row) => CaseResponse.from(row, reveals),
       async (last) => this.cursors.write(question, [last.completed_at.getTime(), last.id]),
+      Number(rows[0]?.found),
     );
     const ingestion = describe(rows[0]?.last_notification_at);
     return query.include_total ? { ...page, total: Number(rows[0]?.total), ingestion } : { ...page, ingestion };

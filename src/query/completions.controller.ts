@@ -85,7 +85,9 @@ export class CompletionsController {
     @Res() response: Response,
   ): Promise<void> {
     const question = !lastEventId ? query : { ...query, cursor: lastEventId };
-    if (request.method === 'HEAD') response.type('text/event-stream').end();
-    else await this.stream.send(question, reveals, response);
+    if (request.method === 'HEAD') {
+      await this.completions.begin(question);
+      response.type('text/event-stream').end();
+    } else await this.stream.send(question, reveals, response);
   }
 }

@@ -62,7 +62,7 @@ export const LOOK_UP = `
   FROM (SELECT ${LAST_NOTIFICATION_AT} AS last_notification_at, ARRAY (SELECT place::integer FROM held) AS held) AS known
   LEFT JOIN (
     (SELECT id, array_agg(place::integer) AS places FROM matches GROUP BY id) AS places
-    LEFT JOIN (${fitting(selectCases('SELECT DISTINCT id FROM matches'), 'completed_at DESC, id')}) AS found USING (id)
+    LEFT JOIN (${fitting(selectCases('SELECT DISTINCT id FROM matches'), 'completed_at DESC, id DESC')}) AS found USING (id)
   ) ON true`;
 
 /** A case that does not fit into the answer has its places and nothing else; where nothing matches, there are none. */

@@ -19,7 +19,7 @@ export class PageQuery {
     minimum: 1,
     maximum: MAX_LIMIT,
     default: 50,
-    description: `How many at most, 1 to ${MAX_LIMIT}. Very large ones make a page shorter.`,
+    description: `How many at most, 1 to ${MAX_LIMIT}.`,
   })
   @IsOptional()
   @Transform(({ value }: { value: unknown }) => toInteger(value))
@@ -39,16 +39,18 @@ export class PageQuery {
  *
  * @param rows up to `limit + 1` of them
  * @param writeCursor makes the cursor that points behind a row
+ * @param found how many there were, where not all of them are in `rows`
  */
 export async function toPage<R, T>(
   rows: readonly R[],
   limit: number,
   toResponse: (row: R) => T,
   writeCursor: (last: R) => Promise<string>,
+  found = rows.length,
 ): Promise<Page<T>> {
   const shown = rows.slice(0, limit);
   const last = shown.at(-1);
-  const next_cursor = rows.length > limit && last !== undefined ? await writeCursor(last) : null;
+  const next_cursor = found > shown.length && last !== undefined ? await writeCursor(last) : null;
   return { data: shown.map(toResponse), next_cursor };
 }
 

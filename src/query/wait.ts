@@ -37,9 +37,10 @@ export async function waitFor<T>(watcher: Watcher, seconds: number, response: Re
     while (!watch.hasBegun && !patience.isOver) await patience.woken();
     for (;;) {
       const seen = await lookPatiently(wish, patience);
-      if (seen && (wish.isFulfilled(seen, wake) || patience.isOver)) return seen;
-      if (seen) await patience.woken();
-      if (seen && patience.isGone) return seen;
+      if (seen === undefined) continue;
+      if (wish.isFulfilled(seen, wake) || patience.isOver) return seen;
+      await patience.woken();
+      if (patience.isGone) return seen;
     }
   } finally {
     patience.end();

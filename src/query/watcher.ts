@@ -72,8 +72,8 @@ interface Seen {
  * connection. (`NOTIFY` would make every commit of every replica queue for one lock, watched or not.)
  *
  * **Nothing is missed.** A tick compares snapshots, not positions: what a long transaction commits late is told as soon as
- * it is committed, and what was committed while PostgreSQL could not be asked, with the next answer. In the feed an arrival is
- * told once all older transactions have ended.
+ * it is committed. After PostgreSQL could not be asked, all who wait look for themselves. In the feed an arrival is told once
+ * all older transactions have ended.
  */
 @Injectable()
 export class Watcher implements OnModuleDestroy {
@@ -170,10 +170,11 @@ export class Watcher implements OnModuleDestroy {
     const arrivals = rows.flatMap((row) =>
       row.position !== null && row.case_id !== null ? [{ ...row, position: Number(row.position) }] : [],
     );
-    if (rows.length > MAX_ARRIVALS) this.#arrivals.emit(ARRIVED.many);
+    const areAllHere = rows.length <= MAX_ARRIVALS;
+    if (!areAllHere) this.#arrivals.emit(ARRIVED.many);
     else for (const arrival of arrivals) this.announce(arrival);
     this.#unpublished.push(...arrivals);
-    if (isFirst || this.#unpublished.length > MAX_ARRIVALS) {
+    if (isFirst || !areAllHere || this.#unpublished.length > MAX_ARRIVALS) {
       this.#untoldBefore = this.#seen.next;
       this.#unpublished = [];
     }
