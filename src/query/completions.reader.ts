@@ -3,7 +3,7 @@ import type { CaseRow } from './case.response.js';
 import { fitting, selectCases } from './cases.statement.js';
 import type { CompletionRow } from './completion.response.js';
 import { HORIZON, IS_EVENT } from './feed-horizon.js';
-import { Reads } from './reads.js';
+import { Reads, type Where } from './reads.js';
 
 /** A place in the feed: behind the event with this position and notification id. */
 export type Place = readonly [position: number, notificationId: string];
@@ -82,12 +82,7 @@ export class CompletionsReader {
    * Those who ask the same within one turn of the event loop share one statement: that is how all wake who have waited at the
    * end. Not longer: a statement under way may not see what has woken somebody since.
    */
-  async read(
-    after: Place,
-    workflowId: string | undefined,
-    limit: number,
-    where: 'replica' | 'primary',
-  ): Promise<Stretch> {
+  async read(after: Place, workflowId: string | undefined, limit: number, where: Where): Promise<Stretch> {
     const question = JSON.stringify([after, workflowId, limit, where]);
     const asked = this.#askedNow.get(question);
     if (asked) return asked;
@@ -107,11 +102,11 @@ export class CompletionsReader {
     after: Place,
     workflowId: string | undefined,
     limit: number,
-    where: 'replica' | 'primary',
+    where: Where,
   ): Promise<Stretch> {
     const maxScanned = workflowId === undefined ? limit + 1 : MAX_SCANNED;
     const parameters = [...after, maxScanned, limit + 1, workflowId ?? null];
-    const found = await this.reads[where === 'primary' ? 'queryPrimary' : 'query']<Row>(READ_COMPLETIONS, parameters);
+    const found = await this.reads.queryOn<Row>(where, READ_COMPLETIONS, parameters);
     const { scanned = 0, last_position = null, last_id = null } = found[0] ?? {};
     const events = found.filter((row): row is Row & Event => row.position !== null);
     const told = events.slice(0, limit);

@@ -5,7 +5,7 @@ import { fitting, MAX_CONTENT_BYTES, selectCases } from './cases.statement.js';
 import { Ingestion, LAST_NOTIFICATION_AT } from './ingestion.js';
 import type { AskedCase } from './lookup.request.js';
 import type { LookupResponse, VerdictResponse } from './lookup.response.js';
-import { Reads } from './reads.js';
+import { Reads, type Where } from './reads.js';
 
 /** So many cases are shown of one item, and of all together, where the items would otherwise match more. */
 const MAX_CASES_OF_ITEM = 100;
@@ -85,15 +85,12 @@ export class LookupReader {
     private readonly ingestion: Ingestion,
   ) {}
 
-  /** @param where `primary` sees all that is committed, at once */
-  async read(asked: readonly AskedCase[], reveals: boolean, where: 'replica' | 'primary'): Promise<LookupResponse> {
+  async read(asked: readonly AskedCase[], reveals: boolean, where: Where): Promise<LookupResponse> {
     const describe = this.ingestion.look();
     const limit = Math.min(MAX_CASES_OF_ITEM, Math.floor(MAX_CASES / asked.length));
     const column = (name: keyof AskedCase): (string | null)[] => asked.map((item) => item[name] ?? null);
     const parameters = [column('case_id'), column('workflow_id'), column('callee_number'), limit + 1];
-    const rows = await (where === 'primary'
-      ? this.reads.queryPrimary<Row>(LOOK_UP, parameters)
-      : this.reads.query<Row>(LOOK_UP, parameters));
+    const rows = await this.reads.queryOn<Row>(where, LOOK_UP, parameters);
     const held = new Set(rows[0]?.held);
     const matches = matchesByPlace(rows);
     const room = { bytes: MAX_CONTENT_BYTES };

@@ -16,6 +16,9 @@ import { Metrics } from '../operations/metrics.js';
  */
 const MAX_PREPARED = 100;
 
+/** The primary sees all that is committed, at once; a replica may be behind. */
+export type Where = 'replica' | 'primary';
+
 /** Where all readers send their statements. */
 @Injectable()
 export class Reads {
@@ -39,6 +42,11 @@ export class Reads {
   async queryById<Row extends QueryResultRow>(text: string, values: readonly unknown[]): Promise<Row[]> {
     const rows = await this.query<Row>(text, values);
     return rows.length > 0 || !this.hasReplicas ? rows : this.queryPrimary(text, values);
+  }
+
+  /** One statement, on a replica as `query` does it, or on the primary. */
+  async queryOn<Row extends QueryResultRow>(where: Where, text: string, values: readonly unknown[]): Promise<Row[]> {
+    return where === 'primary' ? this.queryPrimary(text, values) : this.query(text, values);
   }
 
   /** One statement where all that is committed can be seen. */
