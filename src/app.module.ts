@@ -5,6 +5,7 @@ import { CONFIG, type Config } from './config.js';
 import { dataSourceOptions, INGEST_POOL, QUERY, QUERY_POOL } from './database/data-source.js';
 import { IngestModule } from './ingest/ingest.module.js';
 import { OperationsModule } from './operations/operations.module.js';
+import { OperatorModule } from './operator/operator.module.js';
 import { PagesController } from './http/pages.controller.js';
 import { QueryModule } from './query/query.module.js';
 
@@ -23,6 +24,7 @@ export class AppModule {
         OperationsModule,
         IngestModule,
         QueryModule,
+        OperatorModule,
       ],
       controllers: [PagesController],
     };

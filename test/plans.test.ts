@@ -7,7 +7,7 @@ import { GET_CASE } from '../src/query/cases.statement.js';
 import { READ_COMPLETIONS, READ_END } from '../src/query/completions.reader.js';
 import { LOOK_UP } from '../src/query/lookup.reader.js';
 import { GET_NOTIFICATION, LIST_NOTIFICATIONS_OF_CASE } from '../src/query/notifications.reader.js';
-import { LIST_QUARANTINE } from '../src/query/quarantine.reader.js';
+import { LIST_QUARANTINE } from '../src/operator/quarantine.reader.js';
 import { READ_ARRIVALS } from '../src/query/watcher.js';
 import { NAME_NODE_TASKS, NAME_WORKFLOWS } from '../src/query/export.names.js';
 import { EXPORT_SETTINGS, exportStatement } from '../src/query/export.reader.js';

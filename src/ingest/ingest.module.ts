@@ -17,5 +17,6 @@ import { Writer } from './writer.js';
   imports: [AccessModule, OperationsModule],
   controllers: [DoorController],
   providers: [Door, Room, NotificationBuffer, Writer, Names, Quarantine, Spool, Drainer, Intake],
+  exports: [Writer, Quarantine, Spool],
 })
 export class IngestModule {}

@@ -15,8 +15,6 @@ import { ExportReader } from './export.reader.js';
 import { Exports } from './exports.js';
 import { NotificationsController } from './notifications.controller.js';
 import { NotificationsReader } from './notifications.reader.js';
-import { QuarantineController } from './quarantine.controller.js';
-import { QuarantineReader } from './quarantine.reader.js';
 import { Reads } from './reads.js';
 import { Watcher } from './watcher.js';
 import { StatsController } from './stats.controller.js';
@@ -32,7 +30,6 @@ import { WorkflowsReader } from './workflows.reader.js';
     ExportController,
     CasesController,
     NotificationsController,
-    QuarantineController,
     CompletionsController,
     StatsController,
   ],
@@ -40,7 +37,6 @@ import { WorkflowsReader } from './workflows.reader.js';
     WorkflowsReader,
     CasesReader,
     NotificationsReader,
-    QuarantineReader,
     Cursors,
     Reads,
     Lookup,
@@ -54,5 +50,6 @@ import { WorkflowsReader } from './workflows.reader.js';
     Exports,
     StatsReader,
   ],
+  exports: [Cursors, Reads],
 })
 export class QueryModule {}

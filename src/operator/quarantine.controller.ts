@@ -3,8 +3,8 @@ import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { NeedsScope, Reveals } from '../access/api-key.guard.js';
 import { ApiProblems } from '../http/problem.openapi.js';
 import { NoQuery } from '../http/validation.js';
-import { ApiIdParam, found, IdParam } from './found.js';
-import { ApiPage, PageQuery } from './page.js';
+import { ApiIdParam, found, IdParam } from '../query/found.js';
+import { ApiPage, PageQuery } from '../query/page.js';
 import { QuarantinePage, QuarantineWithBodyResponse } from './quarantine.response.js';
 import { QuarantineReader } from './quarantine.reader.js';
 

@@ -3,8 +3,8 @@ import { maskNumber } from '../access/mask.js';
 import type { QuarantinedNotificationEntity } from '../database/entities.js';
 import type { FieldError } from '../http/problem.js';
 import { FieldErrorSchema } from '../http/problem.openapi.js';
-import { BodyResponse } from './body.response.js';
-import { PageOf } from './page.js';
+import { BodyResponse } from '../query/body.response.js';
+import { PageOf } from '../query/page.js';
 
 export type QuarantineRow = Omit<QuarantinedNotificationEntity, 'body' | 'body_digest'>;
 

@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import { BodyResponse } from './body.response.js';
-import { Cursors } from './cursor.js';
-import { type Page, type PageQuery, toPage } from './page.js';
-import { Reads } from './reads.js';
+import { BodyResponse } from '../query/body.response.js';
+import { Cursors } from '../query/cursor.js';
+import { type Page, type PageQuery, toPage } from '../query/page.js';
+import { Reads } from '../query/reads.js';
 import { QuarantineResponse, type QuarantineRow, type QuarantineWithBodyResponse } from './quarantine.response.js';
 
 const COLUMNS = `
