@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { dataSourceOptions, INGEST_POOL } from '../src/database/data-source.js';
 import { newId } from '../src/database/ids.js';
 import { inOrderOfReceipt } from '../src/ingest/fold.js';
+import { Erasures } from '../src/ingest/erasures.js';
 import { Names } from '../src/ingest/names.js';
 import { judge, type Notification } from '../src/ingest/notification.js';
 import { type Report, Writer } from '../src/ingest/writer.js';
@@ -28,7 +29,8 @@ beforeAll(async () => {
   );
   names = dataSources.map((dataSource) => new Names(dataSource));
   writers = dataSources.map((dataSource, replica) => {
-    return new Writer(dataSource, names[replica] as Names, new Metrics(dataSource, dataSource, new DoorState()));
+    const metrics = new Metrics(dataSource, dataSource, new DoorState());
+    return new Writer(dataSource, names[replica] as Names, new Erasures(dataSource), metrics);
   });
 });
 afterAll(async () => {

@@ -55,3 +55,8 @@ export function NeedsScope(scope: Scope): ClassDecorator & MethodDecorator {
 export const Reveals = createParamDecorator((_: unknown, context: ExecutionContext): boolean => {
   return keys.get(context.switchToHttp().getRequest<Request>())?.scopes.has('reveal') ?? false;
 });
+
+/** The name of the request's key. */
+export const KeyName = createParamDecorator((_: unknown, context: ExecutionContext): string => {
+  return keys.get(context.switchToHttp().getRequest<Request>())?.name ?? '';
+});

@@ -2,12 +2,18 @@ import type { DataSourceOptions } from 'typeorm';
 import { CreateTables1795305600000 } from '../../migrations/1795305600000-create-tables.js';
 import { DropForeignKeys1795392000000 } from '../../migrations/1795392000000-drop-foreign-keys.js';
 import { AddChangeFeed1795478400000 } from '../../migrations/1795478400000-add-change-feed.js';
+import { AddErasureAndRetention1795651200000 } from '../../migrations/1795651200000-add-erasure-and-retention.js';
 import { entities } from './entities.js';
 import { driverWithReplicas } from './replica-pool.js';
 import { StrictClient } from './strict-client.js';
 
 /** Every migration, oldest first: named here so that a build, a test and a container all see the same list. */
-const migrations = [CreateTables1795305600000, DropForeignKeys1795392000000, AddChangeFeed1795478400000];
+const migrations = [
+  CreateTables1795305600000,
+  DropForeignKeys1795392000000,
+  AddChangeFeed1795478400000,
+  AddErasureAndRetention1795651200000,
+];
 
 export const CONNECT_TIMEOUT_MS = 5_000;
 

@@ -165,8 +165,9 @@ export class NotificationEntity {
   @Column({ type: 'bytea' })
   content_digest: Buffer;
 
-  @Column({ type: 'bytea' })
-  body: Buffer;
+  /** Null once `RETAIN_BODIES_DAYS` are over. */
+  @Column({ type: 'bytea', nullable: true })
+  body: Buffer | null;
 
   /**
    * Place in the change feed, below which nothing is committed any more once all older transactions have ended: the id of
@@ -197,6 +198,55 @@ export class FeedClockEntity {
   /** The server's system identifier: another one counts its transactions anew. */
   @Column({ type: 'text' })
   server: string;
+
+  /** Place of the last event that was removed for its age; before all events if none was. */
+  // As TypeORM reads the default back.
+  @Column({ type: 'bigint', default: -1 })
+  removed_position: string;
+
+  @Column({ type: 'uuid', default: '00000000-0000-0000-0000-000000000000' })
+  removed_id: string;
+}
+
+/** How many rows an erasure removed. */
+export interface Removed {
+  cases: number;
+  case_node_tasks: number;
+  notifications: number;
+  quarantined_notifications: number;
+  spooled_notifications: number;
+}
+
+/** A person was erased. Who it was stands there as a keyed digest only. */
+@Entity('erasures')
+@Unique('uq_erasures_id', ['id'])
+@Check('ck_erasures_subject', `subject IN ('callee_number', 'case')`)
+export class ErasureEntity {
+  /** From 1, in the order in which they were committed. */
+  @PrimaryColumn({ type: 'bigint', primaryKeyConstraintName: 'pk_erasures' })
+  number: string;
+
+  /** UUIDv7. */
+  @Column({ type: 'uuid' })
+  id: string;
+
+  /** What was received up to then is removed, and not written again. */
+  @Column(time)
+  erased_at: Date;
+
+  /** Of the API key. */
+  @Column({ type: 'text' })
+  key_name: string;
+
+  @Column({ type: 'text' })
+  subject: 'callee_number' | 'case';
+
+  @Column({ type: 'bytea' })
+  subject_digest: Buffer;
+
+  /** Null while it is under way, and for ever if it was broken off: then it has to be asked for again. */
+  @Column({ type: 'jsonb', nullable: true })
+  removed: Removed | null;
 }
 
 /** One refused body. Equal bytes refused for the same reason are counted, not stored again. */
@@ -261,6 +311,7 @@ export const entities = [
   CaseNodeTaskEntity,
   NotificationEntity,
   FeedClockEntity,
+  ErasureEntity,
   QuarantinedNotificationEntity,
   InstanceSecretEntity,
 ];

@@ -70,6 +70,11 @@ export function isMisconfiguration(error: unknown): boolean {
   return startsWithOneOf(sqlStateOf(error) ?? '', ['28', '3D000']);
 }
 
+/** True if a delivery was not written because an erasure was decided that its writer does not know. Migration 4 raises it. */
+export function isErasureUnknown(error: unknown): boolean {
+  return sqlStateOf(error) === 'AR001';
+}
+
 export function isRefused(error: unknown): boolean {
   return startsWithOneOf(sqlStateOf(error) ?? '', REFUSED);
 }

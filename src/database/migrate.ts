@@ -54,7 +54,7 @@ const IS_ON_THIS_SERVER = `
 const WIND = `
   UPDATE feed_clock
   SET server = system_identifier::text,
-    ahead_by = (2 ^ 40)::bigint + greatest(ahead_by, (SELECT max(position) FROM notifications))
+    ahead_by = (2 ^ 40)::bigint + greatest(ahead_by, removed_position, (SELECT max(position) FROM notifications))
   FROM pg_control_system()`;
 
 /** A server into which the database was restored from a dump counts its transactions from the beginning. */

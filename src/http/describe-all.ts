@@ -41,7 +41,7 @@ export function describeAll(document: OpenAPIObject): OpenAPIObject {
 }
 
 function describeHttpRules(method: string, operation: OperationObject, schemas: Schemas): void {
-  const ok = operation.responses['200'] as ResponseObject;
+  const ok = (operation.responses['200'] ?? operation.responses['201']) as ResponseObject;
   const json = ok.content?.['application/json'];
   operation.responses['406'] = describeStatus(406, ['not_acceptable']);
   addHeaders(ok, CACHE_CONTROL);

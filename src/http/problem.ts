@@ -71,6 +71,12 @@ export const PROBLEMS = {
     'There is nothing at this address. A wrong webhook token and an unknown kind get this answer too.',
     'Compare the address with /docs, and an id with the answer that it came from. At the webhook check the token.',
   ],
+  cursor_expired: [
+    410,
+    'Cursor expired',
+    'Events of the change feed that come behind this cursor were removed for their age: going on would skip them.',
+    'Take a cursor with `from=now`, mirror the cases anew by their list or export, then follow the feed with that cursor.',
+  ],
   method_not_allowed: [
     405,
     'Method not allowed',

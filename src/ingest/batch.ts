@@ -11,8 +11,11 @@ import type { Batch } from './fold.js';
 import type { Notification } from './notification.js';
 import { CASE_NODE_TASK, KNOWN_CASE, NEW_CASE, NODE_TASK, NOTIFICATION, WORKFLOW, WRITE_BATCH } from './statements.js';
 
-/** What became of a notification: its verdict, or `known` if an earlier attempt to write it had succeeded after all. */
-export type Outcome = Verdict | 'known';
+/**
+ * What became of a notification: its verdict; `known` if an earlier attempt to write it had succeeded after all; `erased` if
+ * its person was erased after it had been received.
+ */
+export type Outcome = Verdict | 'known' | 'erased';
 export type Outcomes = ReadonlyMap<Notification, Outcome>;
 
 /** Names of workflows and node tasks, each as its newest delivery has it. */
@@ -37,10 +40,19 @@ export interface Written {
   readonly renamings: readonly Renaming[];
 }
 
-/** Writes what the fold has made of a batch, and the names in it. */
-export async function writeBatch(connection: Connection, batch: Batch, names: NameRows): Promise<Written> {
+/**
+ * Writes what the fold has made of a batch, and the names in it.
+ *
+ * @param knownErasures those that the batch has been rid of
+ */
+export async function writeBatch(
+  connection: Connection,
+  batch: Batch,
+  names: NameRows,
+  knownErasures: number,
+): Promise<Written> {
   type Row = { lost: string | null; renamed: string | null; transaction: string | null };
-  const rows = await connection.query<Row>(WRITE_BATCH, encodeBatch(batch, names));
+  const rows = await connection.query<Row>(WRITE_BATCH, [...encodeBatch(batch, names), knownErasures]);
   const outcomes = new Map<Notification, Outcome>(batch.known.map((notification) => [notification, 'known']));
   const lost = new Set(rows.map((row) => row.lost));
   for (const { notification, case_ref, verdict } of batch.notifications) {
@@ -59,7 +71,7 @@ function oldestIn({ workflows, nodeTasks }: NameRows, workflowId: string): Namin
   return namings.reduce((oldest, naming) => (naming.named_at < oldest.named_at ? naming : oldest));
 }
 
-/** In the order of the parameters of `WRITE_BATCH`. */
+/** In the order of the parameters of `WRITE_BATCH`, but for the last one. */
 function encodeBatch(batch: Batch, { workflows, nodeTasks }: NameRows): Buffer[] {
   return [
     ...encodeColumns(workflows, WORKFLOW),

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
-import type { Verdict } from '../database/entities.js';
 import { describeError } from '../database/errors.js';
 import { within } from '../database/within.js';
 import { Problem } from '../http/problem.js';
 import { Metrics } from '../operations/metrics.js';
+import type { Outcome } from './batch.js';
 import type { Notification, Receipt } from './notification.js';
 import { Quarantine } from './quarantine.js';
 import { Refusal, refusalByDatabase } from './refusal.js';
@@ -22,7 +22,7 @@ const COMMIT_LIMIT_MS = 700;
 const HELD_PAUSE_MS = 10;
 
 /** How a notification was taken in: its verdict, once it is in PostgreSQL; `spooled` while it is on local disk. */
-export type Acceptance = Verdict | 'known' | 'spooled';
+export type Acceptance = Outcome | 'spooled';
 
 interface Entry {
   readonly notification: Notification;

@@ -5,6 +5,7 @@ import { NotificationBuffer } from './buffer.js';
 import { DoorController } from './door.controller.js';
 import { Door } from './door.js';
 import { Drainer } from './drainer.js';
+import { Erasures } from './erasures.js';
 import { Intake } from './intake.js';
 import { Names } from './names.js';
 import { Quarantine } from './quarantine.js';
@@ -16,7 +17,7 @@ import { Writer } from './writer.js';
 @Module({
   imports: [AccessModule, OperationsModule],
   controllers: [DoorController],
-  providers: [Door, Room, NotificationBuffer, Writer, Names, Quarantine, Spool, Drainer, Intake],
-  exports: [Writer, Quarantine, Spool],
+  providers: [Door, Room, NotificationBuffer, Writer, Names, Quarantine, Erasures, Spool, Drainer, Intake],
+  exports: [Writer, Quarantine, Spool, Erasures],
 })
 export class IngestModule {}

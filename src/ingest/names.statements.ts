@@ -34,7 +34,7 @@ export const READ_NEWER: Statement = {
   text: `
   SELECT id, kind, received_at, body
   FROM notifications
-  WHERE workflow_id = $1
+  WHERE workflow_id = $1 AND body IS NOT NULL
     AND (received_at, id) > ($2::timestamptz, $3::uuid)
     AND (received_at, id) < ($4::timestamptz, $5::uuid)
   ORDER BY received_at DESC, id DESC

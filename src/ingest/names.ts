@@ -17,6 +17,9 @@ const PATIENCE_MS = 30_000;
 
 const NOTHING = fold([], [], new Map());
 
+/** Names alone bring nobody back: there is no need to know of erasures. */
+const ALL_ERASURES = Number.MAX_SAFE_INTEGER;
+
 /**
  * Keeps the names of workflows and node tasks those of their newest deliveries.
  *
@@ -72,7 +75,7 @@ export class Names {
     const newest = new NewestNames();
     for (const renaming of renamings) await this.readNewer(renaming, newest);
     const { renamings: again } = await Connection.use(this.dataSource, async (connection) =>
-      writeBatch(connection, NOTHING, newest.rows),
+      writeBatch(connection, NOTHING, newest.rows, ALL_ERASURES),
     );
     return again;
   }

@@ -76,11 +76,19 @@ export const NOTIFICATION = {
 /** The parameters of `WRITE_BATCH`: the columns of rows of these, one after the other. */
 const BATCH: readonly Columns[] = [WORKFLOW, NODE_TASK, NEW_CASE, KNOWN_CASE, CASE_NODE_TASK, NOTIFICATION];
 
+/** The parameter after them: how many erasures the writer knows. */
+const KNOWN_ERASURES = BATCH.flatMap((columns) => Object.keys(columns)).length + 1;
+
 /** `unnest(…) AS name (…)` over the parameters that hold rows of one of `BATCH`. */
 function rows(columns: Columns, name: string): string {
   const before = BATCH.slice(0, BATCH.indexOf(columns)).flatMap((each) => Object.keys(each)).length;
   const parameters = Object.values(columns).map((type, index) => `$${before + index + 1}::${type}[]`);
   return `unnest(${parameters.join(', ')}) AS ${name} (${list(columns)})`;
+}
+
+/** Fails the statement with AR001 where an erasure was decided that the writer does not know. Asked once, by pk_erasures. */
+function erasuresAreKnown(parameter: number): string {
+  return `assert_erasures_known($${parameter}::bigint, (SELECT max(number) FROM erasures))`;
 }
 
 function list(columns: Columns, prefix = ''): string {
@@ -107,6 +115,8 @@ export const LOCK_CASES: Statement = {
  * Writes a batch, but for the new cases that turn out to be known, with what belongs to them: the ids of those are returned
  * as `lost`. Another transaction made them first, which is asked for rather than run into: PostgreSQL logs a violated constraint
  * with the number in it. Run by itself the statement is a transaction of its own.
+ *
+ * Nothing is written where an erasure is not known to the writer (erasures.ts).
  *
  * Workflows and node tasks are named by every notification: where nothing about them changes they are neither written
  * nor locked. Where a name differs, the newer delivery wins; workflows in which that happened are returned as `renamed`,
@@ -142,7 +152,7 @@ export const WRITE_BATCH: Statement = {
     INSERT INTO notifications (${list(NOTIFICATION)}, position)
     SELECT *, pg_current_xact_id()::text::bigint + (SELECT ahead_by FROM feed_clock)
     FROM ${rows(NOTIFICATION, 'delivery')}
-    WHERE case_ref NOT IN (SELECT id FROM lost)
+    WHERE case_ref NOT IN (SELECT id FROM lost) AND ${erasuresAreKnown(KNOWN_ERASURES)}
   ),
   named_workflows AS (
     INSERT INTO workflows AS stored (${list(WORKFLOW)})
@@ -192,4 +202,16 @@ export const QUARANTINE: Statement = {
     first_received_at = least(stored.first_received_at, excluded.first_received_at),
     last_received_at = greatest(stored.last_received_at, excluded.last_received_at)
   RETURNING id`,
+};
+
+/** Parameter: how many are known. By pk_erasures; numbers are given in the order of commits. */
+export const READ_ERASURES: Statement = {
+  name: 'read_erasures',
+  text: `SELECT number, erased_at, subject_digest FROM erasures WHERE number > $1 ORDER BY number`,
+};
+
+/** By pk_instance_secrets. */
+export const READ_ERASURE_KEY: Statement = {
+  name: 'read_erasure_key',
+  text: `SELECT secret FROM instance_secrets WHERE name = 'erasure'`,
 };

@@ -2,12 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { CaseEntity } from '../database/entities.js';
-import { describeError, isRefused, isRetryable } from '../database/errors.js';
+import { describeError, isErasureUnknown, isRefused, isRetryable } from '../database/errors.js';
 import { Metrics } from '../operations/metrics.js';
 import { encodeColumns } from './arrays.js';
 import { type Outcomes, writeBatch, type Written } from './batch.js';
 import { Connection } from '../database/connection.js';
 import { type Batch, comesOutOfOrder, type Delivered, fold, identityOf } from './fold.js';
+import { Erasures } from './erasures.js';
 import { Names, namesOf } from './names.js';
 import type { Notification } from './notification.js';
 import { DELETE_CONTENTS, IDENTITY, LOCK_CASES, MOVE_CONTENTS, MOVED, READ_HISTORIES, REF } from './statements.js';
@@ -38,6 +39,7 @@ export class Writer {
   constructor(
     private readonly dataSource: DataSource,
     private readonly names: Names,
+    private readonly erasures: Erasures,
     private readonly metrics: Metrics,
   ) {}
 
@@ -62,16 +64,22 @@ export class Writer {
   }
 
   /** @returns those that this way could not write */
-  private async attempt(way: Way, batch: readonly Notification[], report: Report): Promise<readonly Notification[]> {
-    for (let failures = 0; batch.length > 0;) {
+  private async attempt(way: Way, all: readonly Notification[], report: Report): Promise<readonly Notification[]> {
+    for (let failures = 0, batch = all; ;) {
+      batch = this.passOverErased(batch, report);
+      if (batch.length === 0) return [];
       try {
         const { outcomes, renamings } = await Connection.use(this.dataSource, async (connection) =>
-          way(connection, batch),
+          way(connection, batch, this.erasures.known),
         );
         report.committed(outcomes);
         this.names.settle(renamings);
         return batch.filter((notification) => !outcomes.has(notification));
       } catch (error) {
+        if (isErasureUnknown(error)) {
+          await this.erasures.learn();
+          continue;
+        }
         if (isRefused(error)) throw new BatchRefusedError(batch, error);
         failures += 1;
         if (!isRetryable(error) || failures === MAX_FAILURES) throw error;
@@ -80,11 +88,19 @@ export class Writer {
         await sleep(Math.random() * MAX_PAUSE_MS);
       }
     }
-    return [];
+  }
+
+  /** @returns those that may be written, as far as this process knows */
+  private passOverErased(batch: readonly Notification[], report: Report): readonly Notification[] {
+    const erased = new Map<Notification, 'erased'>();
+    for (const notification of batch) if (this.erasures.cover(notification)) erased.set(notification, 'erased');
+    if (erased.size === 0) return batch;
+    report.committed(erased);
+    return batch.filter((notification) => !erased.has(notification));
   }
 }
 
-type Way = (connection: Connection, notifications: readonly Notification[]) => Promise<Written>;
+type Way = (connection: Connection, notifications: readonly Notification[], knownErasures: number) => Promise<Written>;
 
 /** Something in it is not taken; what, only halving can tell. */
 class BatchRefusedError extends Error {
@@ -96,19 +112,18 @@ class BatchRefusedError extends Error {
   }
 }
 
-async function writeAsNew(connection: Connection, notifications: readonly Notification[]): Promise<Written> {
+const writeAsNew: Way = async (connection, notifications, knownErasures) => {
   const batch = fold(notifications, [], new Map());
-  return writeBatch(connection, batch, namesOf(batch));
-}
+  return writeBatch(connection, batch, namesOf(batch), knownErasures);
+};
 
-async function writeAsKnown(connection: Connection, notifications: readonly Notification[]): Promise<Written> {
-  return connection.transaction(async () => {
+const writeAsKnown: Way = async (connection, notifications, knownErasures) =>
+  connection.transaction(async () => {
     const stored = await lockCases(connection, notifications);
     const batch = fold(notifications, stored, await readHistories(connection, notifications, stored));
     await makeRoom(connection, batch);
-    return writeBatch(connection, batch, namesOf(batch));
+    return writeBatch(connection, batch, namesOf(batch), knownErasures);
   });
-}
 
 async function lockCases(connection: Connection, notifications: readonly Notification[]): Promise<CaseEntity[]> {
   const asked = [...new Map(notifications.map(({ completion }) => [identityOf(completion), completion])).values()];

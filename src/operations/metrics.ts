@@ -141,7 +141,7 @@ export class Metrics {
     this.#received.inc();
   }
 
-  countAccepted(verdict: Verdict | 'known' | 'spooled'): void {
+  countAccepted(verdict: Verdict | 'known' | 'erased' | 'spooled'): void {
     this.#accepted.inc({ verdict });
   }
 

@@ -50,7 +50,7 @@ export class CompletionsResponse {
   data: CompletionResponse[];
 
   @ApiProperty({
-    description: 'Leads on from here; always there, and good for ever. Opaque.',
+    description: 'Leads on from here; always there, and good until events behind it are removed for their age. Opaque.',
     example: 'pzE3Zl0zXz1mN2tYyK0mVlswLCIwMDAwMDAwMC0wMDAwLTAwMDAtMDAwMC0wMDAwMDAwMDAwMDAiXQ',
   })
   next_cursor: string;

@@ -17,6 +17,7 @@ class StreamQuery extends PickType(CompletionQuery, ['workflow_id', 'from', 'cur
 @ApiProblems(
   'invalid_request',
   'invalid_cursor',
+  'cursor_expired',
   'unauthorized',
   'insufficient_scope',
   'internal_error',
@@ -33,7 +34,7 @@ export class CompletionsController {
     operationId: 'listCompletions',
     summary: 'The change feed: every completion and change, in an order that never skips and never repeats',
     description:
-      'Keep `next_cursor` and ask on with it, for ever: what is committed later comes later, on whatever replica, whatever order ' +
+      'Keep `next_cursor` and ask on with it: what is committed later comes later, on whatever replica, whatever order ' +
       'transactions end in. With `Prefer: wait=N` (1 to 60 seconds) an answer that would have nothing to tell waits until it has. ' +
       'An event appears once all transactions that began before it have ended, so one that somebody leaves open on the ' +
       'database holds the feed back; it never makes it skip.',

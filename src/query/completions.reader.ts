@@ -2,13 +2,12 @@ import { Injectable } from '@nestjs/common';
 import type { CaseRow } from './case.response.js';
 import { fitting, selectCases } from './cases.statement.js';
 import type { CompletionRow } from './completion.response.js';
+import { Problem } from '../http/problem.js';
 import { HORIZON, IS_EVENT } from './feed-horizon.js';
 import { Reads, type Where } from './reads.js';
 
 /** A place in the feed: behind the event with this position and notification id. */
 export type Place = readonly [position: number, notificationId: string];
-
-export const BEFORE_ALL: Place = [0, '00000000-0000-0000-0000-000000000000'];
 
 /** Of a workflow's feed so many events of all workflows are looked through for one page. */
 const MAX_SCANNED = 20_000;
@@ -16,6 +15,7 @@ const MAX_SCANNED = 20_000;
 /**
  * The events behind a place, each with its case, as many as fit into an answer, and how far was looked. Scans ix_notifications_feed, which has the
  * workflows too; events come by pk_notifications. One row with a place and no event where there is none.
+ * Each row has the place of the last event that was removed for its age, seen at the same moment.
  *
  * Parameters: position and id of the place, how many entries to look through, how many events, a workflow or null.
  */
@@ -35,8 +35,9 @@ export const READ_COMPLETIONS = `
     WHERE n.id = ANY (ARRAY (
       SELECT id FROM scanned WHERE $5::text IS NULL OR workflow_id = $5 ORDER BY position, id LIMIT $4))
   )
-  SELECT counted.*, looked.*, told.*
+  SELECT counted.*, looked.*, removed.*, told.*
   FROM (SELECT count(*)::integer AS scanned FROM scanned) AS counted
+  CROSS JOIN (SELECT removed_position, removed_id FROM feed_clock) AS removed
   LEFT JOIN (SELECT position AS last_position, id AS last_id FROM scanned ORDER BY position DESC, id DESC LIMIT 1)
     AS looked ON true
   LEFT JOIN (${fitting(
@@ -47,16 +48,30 @@ export const READ_COMPLETIONS = `
   )}) AS told ON true
   ORDER BY told.position, told.notification_id`;
 
+/** Up to here events were removed for their age. */
+const READ_START = `SELECT removed_position, removed_id FROM feed_clock`;
+
 /** The end of the feed. Reads ix_notifications_feed from its end. */
 export const READ_END = `
-  SELECT position, id AS notification_id FROM notifications
-  WHERE position < ${HORIZON} AND ${IS_EVENT}
-  ORDER BY position DESC, id DESC
-  LIMIT 1`;
+  SELECT removed.*, newest.*
+  FROM (${READ_START}) AS removed
+  LEFT JOIN (
+    SELECT position, id AS notification_id FROM notifications
+    WHERE position < ${HORIZON} AND ${IS_EVENT}
+    ORDER BY position DESC, id DESC
+    LIMIT 1) AS newest ON true`;
 
-type Row = { scanned: number; last_position: string | null; last_id: string | null; found: string | null } & (
-  Event | { [column in keyof Event]: null }
-);
+interface RemovedRow {
+  removed_position: string;
+  removed_id: string;
+}
+
+type Row = RemovedRow & {
+  scanned: number;
+  last_position: string | null;
+  last_id: string | null;
+  found: string | null;
+} & (Event | { [column in keyof Event]: null });
 /** The case of an event may be gone. */
 type Event = Omit<CompletionRow, keyof CaseRow> & (CaseRow | { [column in keyof CaseRow]: null });
 
@@ -92,10 +107,21 @@ export class CompletionsReader {
     return reading;
   }
 
+  /** The beginning of the feed: before the oldest event that is not removed for its age. */
+  async readStart(): Promise<Place> {
+    const [row] = await this.reads.query<RemovedRow>(READ_START, []);
+    return removedPlace(row as RemovedRow);
+  }
+
   /** The end of the feed: what is behind it is told from now on. */
   async readEnd(): Promise<Place> {
-    const [row] = await this.reads.queryPrimary<{ position: string; notification_id: string }>(READ_END, []);
-    return row ? [Number(row.position), row.notification_id] : BEFORE_ALL;
+    type End = RemovedRow & { position: string | null; notification_id: string | null };
+    const [row] = await this.reads.queryPrimary<End>(READ_END, []);
+    const { position, notification_id } = row as End;
+    const removed = removedPlace(row as End);
+    if (position === null || notification_id === null) return removed;
+    const last: Place = [Number(position), notification_id];
+    return isBefore(last, removed) ? removed : last;
   }
 
   private async readStretch(
@@ -107,7 +133,9 @@ export class CompletionsReader {
     const maxScanned = workflowId === undefined ? limit + 1 : MAX_SCANNED;
     const parameters = [...after, maxScanned, limit + 1, workflowId ?? null];
     const found = await this.reads.queryOn<Row>(where, READ_COMPLETIONS, parameters);
-    const { scanned = 0, last_position = null, last_id = null } = found[0] ?? {};
+    const [first] = found as [Row];
+    if (isBefore(after, removedPlace(first))) throw expired();
+    const { scanned, last_position, last_id } = first;
     const events = found.filter((row): row is Row & Event => row.position !== null);
     const told = events.slice(0, limit);
     const rows = told.filter((event): event is Row & CompletionRow => event.id !== null);
@@ -116,6 +144,23 @@ export class CompletionsReader {
     const end: Place = last_position !== null && last_id !== null ? [Number(last_position), last_id] : after;
     return { rows, end, isAll: scanned < maxScanned };
   }
+}
+
+/** PostgreSQL compares ids in the same way. */
+export function isBefore([position, id]: Place, [other, otherId]: Place): boolean {
+  return position < other || (position === other && id < otherId);
+}
+
+function removedPlace({ removed_position, removed_id }: RemovedRow): Place {
+  return [Number(removed_position), removed_id];
+}
+
+function expired(): Problem {
+  return new Problem(
+    'cursor_expired',
+    'Events behind this cursor were removed for their age. Mirror the cases anew, by GET /v1/cases or its export, and ' +
+      'follow the feed from a cursor that was taken before you began (from=now).',
+  );
 }
 
 export function placeOf({ position, notification_id }: Pick<CompletionRow, 'position' | 'notification_id'>): Place {

@@ -2,10 +2,9 @@ import { Injectable } from '@nestjs/common';
 import type { Response } from 'express';
 import type { CompletionQuery } from './completion.query.js';
 import { CompletionResponse, type CompletionsResponse } from './completion.response.js';
-import { BEFORE_ALL, CompletionsReader, type Place, type Stretch } from './completions.reader.js';
+import { CompletionsReader, isBefore, type Place, type Stretch } from './completions.reader.js';
 import { Cursors } from './cursor.js';
 import { waitFor } from './wait.js';
-import type { Arrival } from './watch.js';
 import { ARRIVED, Watcher } from './watcher.js';
 
 /** Which part of the feed. */
@@ -32,7 +31,7 @@ export class Completions {
   async begin({ workflow_id, cursor, from }: FeedQuestion): Promise<Place> {
     const position = await this.cursors.read(question(workflow_id), cursor);
     if (position) return position as unknown as Place;
-    return from === 'now' ? this.reader.readEnd() : BEFORE_ALL;
+    return from === 'now' ? this.reader.readEnd() : this.reader.readStart();
   }
 
   async read(after: Place, workflowId: string | undefined, limit: number): Promise<Stretch> {
@@ -56,7 +55,7 @@ export class Completions {
     return waitFor(this.watcher, seconds, response, {
       listen: (watch, wake) => {
         watch.on(ARRIVED.inFeed(workflowId), (arrival) => {
-          if (isBehind(arrival, after)) wake();
+          if (isBefore(after, [arrival.position, arrival.notification_id])) wake();
         });
         watch.on(ARRIVED.manyInFeed, wake);
       },
@@ -82,8 +81,4 @@ export class Completions {
 /** What a cursor is bound to. */
 function question(workflowId: string | undefined): unknown[] {
   return ['completions', workflowId ?? null];
-}
-
-function isBehind({ position, notification_id }: Arrival, [after, id]: Place): boolean {
-  return position > after || (position === after && notification_id > id);
 }

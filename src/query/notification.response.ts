@@ -11,7 +11,8 @@ export interface NotificationRow {
   kind: string;
   received_at: Date;
   verdict: Verdict;
-  body_bytes: number;
+  /** Null where the body was removed for its age. */
+  body_bytes: number | null;
   case_ref: string;
   workflow_id: string;
   case_id: string;
@@ -46,8 +47,13 @@ export class NotificationResponse {
   })
   verdict: Verdict;
 
-  @ApiProperty({ type: 'integer', description: 'Size of the body.', example: 620 })
-  body_bytes: number;
+  @ApiProperty({
+    type: 'integer',
+    nullable: true,
+    description: 'Size of the body; null once the body was removed for its age.',
+    example: 620,
+  })
+  body_bytes: number | null;
 
   @ApiProperty({
     nullable: true,

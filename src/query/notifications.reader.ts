@@ -16,7 +16,7 @@ const COLUMNS = `
 /** Reads pk_notifications and pk_cases. */
 export const GET_NOTIFICATION = `SELECT ${COLUMNS}, n.body FROM notifications n JOIN cases c ON c.id = n.case_ref WHERE n.id = $1`;
 
-/** Reads ix_notifications_case. Without a delivery there is no case, so an empty first page means that there is none. */
+/** Reads ix_notifications_case. */
 export const LIST_NOTIFICATIONS_OF_CASE = `
   SELECT ${COLUMNS}
   FROM notifications n
@@ -24,6 +24,9 @@ export const LIST_NOTIFICATIONS_OF_CASE = `
   WHERE n.case_ref = $1 AND (n.received_at, n.id) > ($2, $3)
   ORDER BY n.received_at, n.id
   LIMIT $4`;
+
+/** Of a case whose deliveries were all removed for their age there is still the case. */
+const CASE_EXISTS = `SELECT FROM cases WHERE id = $1`;
 
 const BEFORE_ALL = ['-infinity', '00000000-0000-0000-0000-000000000000'] as const;
 
@@ -35,8 +38,8 @@ export class NotificationsReader {
   ) {}
 
   async get(id: string, reveals: boolean): Promise<NotificationWithBodyResponse | undefined> {
-    const [row] = await this.reads.queryById<NotificationRow & { body: Buffer }>(GET_NOTIFICATION, [id]);
-    return row && { ...NotificationResponse.from(row, reveals), ...BodyResponse.from(row.body, reveals) };
+    const [row] = await this.reads.queryById<NotificationRow & { body: Buffer | null }>(GET_NOTIFICATION, [id]);
+    return row && { ...NotificationResponse.from(row, reveals), ...(row.body && BodyResponse.from(row.body, reveals)) };
   }
 
   /** The deliveries of a case in order of receipt; undefined if there is no such case. */
@@ -54,12 +57,17 @@ export class NotificationsReader {
       id,
       query.limit + 1,
     ]);
-    if (rows.length === 0 && !position) return undefined;
+    if (rows.length === 0 && !position && !(await this.isCase(caseRef))) return undefined;
     return toPage(
       rows,
       query.limit,
       (row) => NotificationResponse.from(row, reveals),
       async (last) => this.cursors.write(question, [last.received_at.getTime(), last.id]),
     );
+  }
+
+  private async isCase(id: string): Promise<boolean> {
+    const rows = await this.reads.queryById(CASE_EXISTS, [id]);
+    return rows.length > 0;
   }
 }

@@ -1,0 +1,42 @@
+import { parseJson } from './json.js';
+
+const QUOTED = /"((?:[^"\\]|\\.)*)"/g;
+/** What no phone number and no id runs across. */
+const BETWEEN_WORDS = /[\s"',;:{}[\]()<>=&\\]+/;
+
+/**
+ * Every text in the bytes of a refused body that may be somebody's number: each quoted text, and each word. Looked for in the
+ * bytes rather than in what they parse to: of a field that is there twice, parsing would tell one.
+ */
+export function* textsIn(body: Buffer): Generator<string> {
+  const text = body.toString('utf8');
+  for (const [, quoted = ''] of text.matchAll(QUOTED)) yield unescape(quoted);
+  yield* unescape(text).split(BETWEEN_WORDS);
+}
+
+/** The ids of the case that a refused body is about, also where it is cut off; undefined if it does not name both. */
+export function caseNamedIn(body: Buffer): { workflow_id: string; case_id: string } | undefined {
+  const read = fieldsOf(body);
+  const [workflow_id, case_id] = [read('workflow_id'), read('case_id')];
+  return typeof workflow_id === 'string' && typeof case_id === 'string' ? { workflow_id, case_id } : undefined;
+}
+
+function fieldsOf(body: Buffer): (name: string) => unknown {
+  try {
+    const parsed = parseJson(body) as Record<string, unknown> | null;
+    return (name) => parsed?.[name];
+  } catch {
+    const text = body.toString('utf8');
+    return (name) => {
+      const [, quoted] = new RegExp(`"${name}"\\s*:\\s*"((?:[^"\\\\]|\\\\.)*)"`).exec(text) ?? [];
+      return quoted && unescape(quoted);
+    };
+  }
+}
+
+/** Resolves what JSON escapes; `\u002b` may be the first character of a number. */
+function unescape(text: string): string {
+  return text.replaceAll(/\\(?:u([0-9a-f]{4})|(["\\/]))/gi, (_all, hex?: string, plain = '') =>
+    hex === undefined ? (plain as string) : String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+}

@@ -1,0 +1,228 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client } from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { newId } from '../src/database/ids.js';
+import { Spool } from '../src/ingest/spool.js';
+import { createDatabase, type TestDatabase } from './support/database.js';
+import {
+  ALL_KEY,
+  type Answer,
+  type Json,
+  notification,
+  READ_KEY,
+  send,
+  startService,
+  type TestService,
+} from './support/service.js';
+
+const POLL = { timeout: 20_000, interval: 50 };
+
+let database: TestDatabase;
+let service: TestService;
+let other: TestService;
+
+beforeAll(async () => {
+  database = await createDatabase();
+  service = await startService({ database });
+  other = await startService({ database });
+});
+afterAll(async () => {
+  await Promise.all([service.stop(), other.stop()]);
+  await database.drop();
+});
+
+async function erase(subject: unknown, { url } = service, key = ALL_KEY): Promise<Answer> {
+  return send(`${url}/v1/erasures`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: JSON.stringify(subject),
+  });
+}
+
+async function casesOf(callee_number: string): Promise<Json[]> {
+  return (await service.get(`/v1/cases?callee_number=${encodeURIComponent(callee_number)}`)).body['data'];
+}
+
+/** Tables with a row in which a text stands anywhere, the bytes of bodies included. */
+async function tablesWith(text: string): Promise<string[]> {
+  await database.query(`SET bytea_output = 'escape'`);
+  const tables = await database.query<{ name: string }>(
+    `SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public'`,
+  );
+  const found: string[] = [];
+  for (const { name } of tables) {
+    const rows = await database.query(`SELECT FROM ${name} AS each WHERE strpos(each::text, $1) > 0 LIMIT 1`, [text]);
+    if (rows.length > 0) found.push(name);
+  }
+  return found;
+}
+
+/** A delivery that was received some time ago, as a spool still has it. */
+async function spool({ app }: TestService, body: Json | string, receivedAt: Date): Promise<void> {
+  const receipt = { id: newId(), kind: 'workflow-list-completion', receivedAt } as const;
+  const bytes = Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
+  const refusal = { reason: 'not_json', message: 'The body is not JSON.', errors: [] } as const;
+  await app.get(Spool).append([{ receipt, body: bytes, ...(typeof body === 'string' && { refusal }) }]);
+}
+
+async function untilSpoolIsEmpty({ app }: TestService): Promise<void> {
+  await expect.poll(() => app.get(Spool).report.notifications, POLL).toBe(0);
+}
+
+test('a person who is erased by number is found in no table, and nobody else is touched', async () => {
+  const callee_number = '+6281100000001';
+  await service.post(notification({ case_id: 'one', callee_number }));
+  await service.post(notification({ case_id: 'one', callee_number, workflow_name: 'renamed' }));
+  await service.post(notification({ case_id: 'two', callee_number, workflow_id: 'another' }));
+  await service.post(notification({ case_id: 'one', callee_number: `${callee_number}0` }));
+  expect((await tablesWith(callee_number)).toSorted()).toEqual(['cases', 'notifications']);
+
+  const { status, headers, body } = await erase({ callee_number });
+  expect(status).toBe(201);
+  expect(body).toMatchObject({
+    subject: 'callee_number',
+    key_name: 'operator',
+    removed: { cases: 2, case_node_tasks: 6, notifications: 3, quarantined_notifications: 0, spooled_notifications: 0 },
+  });
+  expect((await service.get(headers.get('location') as string)).body).toEqual(body);
+  expect((await service.get('/v1/erasures?limit=1')).body['data']).toEqual([body]);
+  expect(JSON.stringify(body)).not.toContain(callee_number);
+
+  expect(await casesOf(callee_number)).toEqual([]);
+  expect(await casesOf(`${callee_number}0`)).toHaveLength(1);
+  await erase({ callee_number: `${callee_number}0` });
+  expect(await tablesWith(callee_number)).toEqual([]);
+});
+
+test('a person who is erased by case is gone with every number of that case, in that workflow', async () => {
+  for (const callee_number of ['+6281100000002', '+6281100000003']) {
+    await service.post(notification({ workflow_id: 'w', case_id: 'erased', callee_number }));
+    await service.post(notification({ workflow_id: 'v', case_id: 'erased', callee_number }));
+  }
+  const { body } = await erase({ workflow_id: 'w', case_id: 'erased' });
+  expect(body['removed']).toMatchObject({ cases: 2, notifications: 2 });
+  expect((await service.get('/v1/cases?workflow_id=w')).body['data']).toEqual([]);
+  expect((await service.get('/v1/cases?workflow_id=v')).body['data']).toHaveLength(2);
+});
+
+test('what is received after the erasure is new, and is stored', async () => {
+  const callee_number = '+6281100000004';
+  await service.post(notification({ callee_number }));
+  await erase({ callee_number });
+  await service.post(notification({ callee_number }));
+  expect(await casesOf(callee_number)).toMatchObject([{ notification_count: 1, revision: 1 }]);
+});
+
+test('counts, lists and cursors of others stay right', async () => {
+  const workflow_id = 'counted';
+  const erased = '+6281100000005';
+  for (let n = 0; n < 6; n += 1) {
+    const callee_number = n % 2 === 0 ? erased : `+62999${n}`;
+    await service.post(notification({ workflow_id, case_id: `case ${n}`, callee_number }));
+  }
+  const list = `/v1/cases?order=asc&limit=2&workflow_id=${workflow_id}`;
+  const feed = `/v1/completions?limit=2&workflow_id=${workflow_id}`;
+  const [firstPage, firstStretch] = [await service.get(list), await service.get(feed)];
+  await erase({ callee_number: erased });
+
+  const idsOf = (data: Json[]): string[] => data.map((each) => (each['case'] ?? each)['case_id']);
+  const rest = await service.get(`${list}&cursor=${firstPage.body['next_cursor']}`);
+  expect(idsOf(rest.body['data'])).toEqual(['case 3', 'case 5']);
+  const followed = await service.get(`${feed}&cursor=${firstStretch.body['next_cursor']}`);
+  expect(idsOf(followed.body['data'])).toEqual(['case 3', 'case 5']);
+  expect(followed.body['caught_up']).toBe(true);
+  expect(idsOf((await service.get(`${feed}&from=start`)).body['data'])).toEqual(['case 1', 'case 3']);
+  expect((await service.get(`/v1/workflows/${workflow_id}`)).body).toMatchObject({
+    case_count: 3,
+    notification_count: 3,
+  });
+  expect((await service.get(`${list}&include_total=true`)).body['total']).toBe(3);
+});
+
+describe('a copy that was received before', () => {
+  const received = new Date(Date.now() - 60_000);
+
+  test('cannot come back from the spool of any replica, and is not kept there', async () => {
+    const callee_number = '+6281100000006';
+    await service.post(notification({ callee_number }));
+    await erase({ callee_number });
+    for (const replica of [service, other]) {
+      await spool(replica, notification({ case_id: 'copy', callee_number }), received);
+      await spool(replica, notification({ case_id: 'neighbour', callee_number: '+62555' }), received);
+      await untilSpoolIsEmpty(replica);
+    }
+    expect(await casesOf(callee_number)).toEqual([]);
+    expect(await tablesWith(callee_number)).toEqual([]);
+    expect(await casesOf('+62555')).toMatchObject([{ notification_count: 2 }]);
+  });
+
+  test('is removed from the spool of the replica that erases, whatever keeps it there', async () => {
+    const callee_number = '+6281100000007';
+    await service.post(notification({ case_id: 'held', callee_number }));
+    const client = new Client(database.url);
+    await client.connect();
+    await client.query(`BEGIN`);
+    await client.query(`LOCK TABLE workflows IN ACCESS EXCLUSIVE MODE`); // no delivery can be written
+    const waiting = service.post(notification({ case_id: 'waits', callee_number, workflow_name: 'new' }));
+    expect((await waiting).status).toBe(200);
+    expect(service.app.get(Spool).report.notifications).toBe(1);
+    const erasing = erase({ callee_number });
+    await sleep(100);
+    await client.query(`COMMIT`);
+    await client.end();
+    expect((await erasing).status).toBe(201);
+    await untilSpoolIsEmpty(service);
+    expect(await tablesWith(callee_number)).toEqual([]);
+  });
+
+  test('does not come back from a statement of another replica that had begun before', async () => {
+    const callee_number = '+6281100000008';
+    const client = new Client(database.url);
+    await client.connect();
+    await client.query(`BEGIN`);
+    const { workflow_id, case_id } = notification({ case_id: 'begun', callee_number });
+    await client.query(
+      `INSERT INTO cases SELECT gen_random_uuid(), $1, $2, $3, now(), now(), 1, 1, gen_random_uuid(), ''`,
+      [workflow_id, case_id, callee_number],
+    );
+    const posted = other.post(notification({ case_id: 'begun', callee_number }));
+    await expect.poll(async () => waitingForClient(client)).toBeGreaterThan(0);
+    const erasing = erase({ callee_number });
+    await expect.poll(async () => (await database.query(`SELECT FROM erasures WHERE removed IS NULL`)).length).toBe(1);
+    await client.query(`ROLLBACK`);
+    await client.end();
+    expect((await posted).status).toBe(200);
+    expect((await erasing).status).toBe(201);
+    await untilSpoolIsEmpty(other);
+    await sleep(300); // time for what was given up to be written after all
+    expect(await tablesWith(callee_number)).toEqual([]);
+  });
+
+  async function waitingForClient(client: Client): Promise<number> {
+    const { rows } = await client.query(
+      `SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))`,
+    );
+    return rows.length;
+  }
+});
+
+describe('bad input', () => {
+  test.each([
+    [{}, ''],
+    [{ callee_number: '' }, 'callee_number'],
+    [{ callee_number: null }, 'callee_number'],
+    [{ callee_number: 62123 }, 'callee_number'],
+    [{ callee_number: 'a\u0000b' }, 'callee_number'],
+    [{ case_id: 'one' }, ''],
+    [{ workflow_id: 'w', case_id: '' }, 'case_id'],
+    [{ workflow_id: 'w', case_id: 'one', callee_number: '+62' }, ''],
+    [{ callee_number: '+62', everyone: true }, 'everyone'],
+  ])('%j is refused, and says where', async (subject, path) => {
+    const { status, body } = await erase(subject);
+    expect([status, body['errors']?.[0]?.path]).toEqual([400, path]);
+  });
+
+  test('a key without the scope operate erases nobody', async () => {
+    expect((await erase({ callee_number: '+62123456' }, service, READ_KEY)).status).toBe(403);
+  });
+});
