@@ -21,6 +21,16 @@ export interface Config {
   readonly generateSecrets: boolean;
   readonly bodyLimitBytes: number;
   readonly spoolMaxBytes: number;
+  /** Days after which rows are removed; undefined keeps them. */
+  readonly retention: Retention;
+}
+
+/** In days, each undefined where rows are kept. */
+export interface Retention {
+  readonly bodies: number | undefined;
+  readonly notifications: number | undefined;
+  readonly quarantine: number | undefined;
+  readonly cases: number | undefined;
 }
 
 /** Every variable that the service knows: name, default, meaning. README.md and .env.example are held equal to it. */
@@ -47,7 +57,17 @@ export const SETTINGS = [
     '1073741824',
     'Room in `DATA_DIR/spool` for notifications that PostgreSQL cannot take yet; a notification needs about 1 kB.',
   ],
+  ['RETAIN_BODIES_DAYS', 'none', 'Days after which the bytes of a notification are removed. None keeps them.'],
+  ['RETAIN_NOTIFICATIONS_DAYS', 'none', 'Days after which a notification is removed, and its event in the feed.'],
+  ['RETAIN_QUARANTINE_DAYS', 'none', 'Days after which a refused body is removed that did not come again.'],
+  [
+    'RETAIN_CASES_DAYS',
+    'none',
+    'Days without a notification after which a case is removed, with all that belongs to it.',
+  ],
 ] as const;
+
+const MAX_DAYS = 36_500;
 
 type Name = (typeof SETTINGS)[number][0];
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -83,6 +103,7 @@ export function parseConfig(environment: Environment): Config {
     apiKeys: parseKeys(get('API_KEYS'), generateSecrets),
     generateSecrets,
     bodyLimitBytes: parseInteger('BODY_LIMIT_BYTES', get('BODY_LIMIT_BYTES') ?? '1048576', 1, 64 * 1024 * 1024),
+    retention: parseRetention(get),
     spoolMaxBytes: parseInteger('SPOOL_MAX_BYTES', get('SPOOL_MAX_BYTES') ?? '1073741824', 0, 2 ** 40),
   };
 }
@@ -144,6 +165,26 @@ function parseKeys(text: string | undefined, mayBeMissing: boolean): ApiKey[] {
   } catch (error) {
     throw new ConfigError('API_KEYS', `is malformed: ${(error as Error).message}`);
   }
+}
+
+/** A limit that another one makes void is a mistake. */
+function parseRetention(get: (name: Name) => string | undefined): Retention {
+  const days = (name: Name): number | undefined => {
+    const text = get(name);
+    return text === undefined ? undefined : parseInteger(name, text, 1, MAX_DAYS);
+  };
+  const atMost = (name: Name, longer: Name): void => {
+    if ((days(name) ?? 0) > (days(longer) ?? MAX_DAYS)) throw new ConfigError(name, `must not be more than ${longer}`);
+  };
+  atMost('RETAIN_NOTIFICATIONS_DAYS', 'RETAIN_CASES_DAYS');
+  atMost('RETAIN_BODIES_DAYS', 'RETAIN_NOTIFICATIONS_DAYS');
+  atMost('RETAIN_BODIES_DAYS', 'RETAIN_CASES_DAYS');
+  return {
+    bodies: days('RETAIN_BODIES_DAYS'),
+    notifications: days('RETAIN_NOTIFICATIONS_DAYS'),
+    quarantine: days('RETAIN_QUARANTINE_DAYS'),
+    cases: days('RETAIN_CASES_DAYS'),
+  };
 }
 
 function missing(name: Name, mayBeMissing: boolean): never[] {

@@ -15,6 +15,7 @@ import { Intake } from './ingest/intake.js';
 import { renderBanner } from './local/banner.js';
 import { DataDirLock } from './local/data-dir-lock.js';
 import { startEmbeddedPostgres } from './local/embedded-postgres.js';
+import { Retention } from './operator/retention.js';
 import { Watcher } from './query/watcher.js';
 import { trackConnections } from './operations/connections.js';
 
@@ -71,6 +72,7 @@ async function start(started: (() => Promise<unknown>)[], signal: AbortSignal): 
   const dataSources = [app.get(DataSource), app.get<DataSource>(getDataSourceToken(QUERY))];
   const database = new DatabaseStart(databaseUrl, dataSources, signal);
   await Promise.all([app.get(Intake).open(), database.begun().catch(explain)]);
+  database.done.then(() => app.get(Retention).start()).catch(() => undefined); // what it rejects with is told below
   const baseUrl = await listen(app, config);
   local?.lock.announce(baseUrl);
 

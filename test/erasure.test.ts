@@ -100,6 +100,7 @@ test('a person who is erased by case is gone with every number of that case, in 
     await service.post(notification({ workflow_id: 'v', case_id: 'erased', callee_number }));
   }
   const { body } = await erase({ workflow_id: 'w', case_id: 'erased' });
+  expect((await service.get('/v1/workflows/w')).status).toBe(404);
   expect(body['removed']).toMatchObject({ cases: 2, notifications: 2 });
   expect((await service.get('/v1/cases?workflow_id=w')).body['data']).toEqual([]);
   expect((await service.get('/v1/cases?workflow_id=v')).body['data']).toHaveLength(2);

@@ -8,6 +8,16 @@ import { READ_COMPLETIONS, READ_END } from '../src/query/completions.reader.js';
 import { LOOK_UP } from '../src/query/lookup.reader.js';
 import { GET_NOTIFICATION, LIST_NOTIFICATIONS_OF_CASE } from '../src/query/notifications.reader.js';
 import { LIST_QUARANTINE } from '../src/operator/quarantine.reader.js';
+import { LOCK_CASES_OF_CASE, LOCK_CASES_OF_NUMBER, REMOVE_CASES } from '../src/operator/erasure.statements.js';
+import {
+  LOCK_OLD_CASES,
+  MOVE_FEED_START,
+  READ_OLDEST,
+  REMOVE_BODIES,
+  REMOVE_NOTIFICATIONS,
+  SCAN_CASES,
+} from '../src/operator/retention.statements.js';
+import type { Statement } from '../src/database/connection.js';
 import { READ_ARRIVALS } from '../src/query/watcher.js';
 import { NAME_NODE_TASKS, NAME_WORKFLOWS } from '../src/query/export.names.js';
 import { EXPORT_SETTINGS, exportStatement } from '../src/query/export.reader.js';
@@ -164,6 +174,30 @@ describe.each(MODES)('with %s', (mode) => {
       [LIST_QUARANTINE, ['ffffffff-ffff-ffff-ffff-ffffffffffff', 50]],
     ];
     for (const [text, parameters] of statements) expect(scannedBigTables(await explain(text, parameters))).toEqual([]);
+  });
+
+  test('neither erasing somebody nor a step of retention reads a big table whole', async () => {
+    const cases = await database.query<{ id: string }>(`SELECT id FROM cases LIMIT 5`);
+    const ids = cases.map(({ id }) => id);
+    const [first, old] = ['00000000-0000-0000-0000-000000000000', new Date('2026-01-02T00:00:00Z')];
+    const steps: [Statement, unknown[]][] = [
+      [LOCK_CASES_OF_NUMBER, ['+625005']],
+      [LOCK_CASES_OF_CASE, ['w50', 'c5of50']],
+      [REMOVE_CASES, [ids]],
+      [READ_OLDEST, [first]],
+      [MOVE_FEED_START, [-1, first, old]],
+      [REMOVE_BODIES, [first, '40000000-0000-0000-0000-000000000000', old]],
+      [REMOVE_NOTIFICATIONS, [first, '40000000-0000-0000-0000-000000000000', old]],
+      [SCAN_CASES, ['-infinity', first, old]],
+      [LOCK_OLD_CASES, [ids, old]],
+    ];
+    for (const [{ name, text }, parameters] of steps) {
+      await database.query('BEGIN');
+      const plans = await explain(text, parameters);
+      await database.query('ROLLBACK');
+      expect(scannedBigTables(plans), name).toEqual([]);
+      expect(touched(plans), name).toBeLessThan(12_000);
+    }
   });
 
   test('a lookup reads what matches and no more, whatever the items are asked by', async () => {

@@ -95,6 +95,19 @@ export class Metrics {
     registers: [this.registry],
   });
 
+  readonly #removed = new Counter({
+    name: 'airudder_retention_removed_total',
+    help: 'Rows that were removed for their age.',
+    labelNames: ['rows'],
+    registers: [this.registry],
+  });
+  readonly #oldest = new Gauge({
+    name: 'airudder_oldest_row_timestamp_seconds',
+    help: 'When the oldest row of each kind was received, or completed; 0 for none. Told by the replica that removes old ones.',
+    labelNames: ['rows'],
+    registers: [this.registry],
+  });
+
   readonly #doorGauges = DOOR_GAUGES.map(([name, help, read]) => ({
     gauge: new Gauge({ name: `airudder_${name}`, help, registers: [this.registry] }),
     read,
@@ -155,6 +168,18 @@ export class Metrics {
 
   countReplicaFailure(code: string): void {
     this.#replicaFailures.inc({ code });
+  }
+
+  countRemoved(rows: string, removed: number): void {
+    this.#removed.inc({ rows }, removed);
+  }
+
+  setOldest(rows: string, time: Date | null): void {
+    this.#oldest.set({ rows }, (time?.getTime() ?? 0) / 1000);
+  }
+
+  forgetOldest(): void {
+    this.#oldest.reset();
   }
 
   observeCommit(notifications: number, seconds: number): void {

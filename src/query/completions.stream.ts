@@ -35,13 +35,14 @@ export class CompletionsStream {
    * Streams until the client goes or the service ends. A client that reads slowly is waited for: of what it has not taken yet
    * two stretches are held.
    *
-   * @throws Problem `invalid_cursor`; `service_unavailable` if too many stream already
+   * @throws Problem `invalid_cursor`; `cursor_expired`; `service_unavailable` if too many stream already
    */
   async send(question: FeedQuestion, reveals: boolean, response: Response): Promise<void> {
     if (this.#streams >= MAX_STREAMS) throw new Problem('service_unavailable', 'Too many streams are open just now.');
     this.#streams += 1;
     try {
       const place = await this.completions.begin(question);
+      await this.completions.read(place, question.workflow_id, 1); // a cursor that has expired must not begin a stream
       response.writeHead(200, HEADERS).flushHeaders();
       const events = this.events(place, question.workflow_id, reveals, response);
       await pipeline(Readable.from(events, { highWaterMark: 1 }), response).catch((error: unknown) => {

@@ -32,7 +32,7 @@ export class WorkflowDetailResponse extends WorkflowResponse {
   @ApiProperty({ type: 'integer', description: 'Completed cases.', example: 1 })
   case_count: number;
 
-  @ApiProperty({ type: 'integer', description: 'Deliveries, repeats included.', example: 1 })
+  @ApiProperty({ type: 'integer', description: 'Deliveries that are kept, repeats included.', example: 1 })
   notification_count: number;
 
   @ApiProperty({

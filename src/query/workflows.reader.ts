@@ -12,24 +12,30 @@ import {
 } from './workflow.response.js';
 
 /**
- * Ranks workflows by their newest notification up to a moment, read from ix_notifications_workflow. The later pages of a
+ * Ranks workflows by their newest notification up to a moment, read from ix_notifications_workflow; where all were removed for
+ * their age, by their newest case, from ix_cases_workflow. The later pages of a
  * list keep the moment of its first page: what arrives meanwhile cannot move a workflow past the reader.
  */
 export const LIST_WORKFLOWS = `
   SELECT w.workflow_id, w.workflow_name, n.received_at AS last_notified_at
   FROM workflows w
   CROSS JOIN LATERAL (
-    SELECT received_at FROM notifications
-    WHERE workflow_id = w.workflow_id AND received_at <= $1
-    ORDER BY received_at DESC, id DESC
-    LIMIT 1) AS n
+    SELECT coalesce(
+      (SELECT received_at FROM notifications
+       WHERE workflow_id = w.workflow_id AND received_at <= $1
+       ORDER BY received_at DESC, id DESC
+       LIMIT 1),
+      (SELECT completed_at FROM cases
+       WHERE workflow_id = w.workflow_id AND completed_at <= $1
+       ORDER BY completed_at DESC, id DESC
+       LIMIT 1)) AS received_at) AS n
   WHERE (n.received_at, w.workflow_id) < ($2, $3)
   ORDER BY n.received_at DESC, w.workflow_id DESC
   LIMIT $4`;
 
-/** Counts in ix_notifications_workflow and ix_cases_workflow. */
+/** Counts in ix_notifications_workflow and ix_cases_workflow. A workflow whose cases were all removed is not told any more. */
 export const GET_WORKFLOW = `
-  SELECT w.workflow_id, w.workflow_name, n.notification_count, n.last_notified_at, c.*
+  SELECT w.workflow_id, w.workflow_name, n.notification_count, coalesce(n.last_notified_at, c.last_completed_at) AS last_notified_at, c.*
   FROM workflows w
   CROSS JOIN LATERAL (
     SELECT count(*) AS notification_count, max(received_at) AS last_notified_at
@@ -37,7 +43,7 @@ export const GET_WORKFLOW = `
   CROSS JOIN LATERAL (
     SELECT count(*) AS case_count, min(completed_at) AS first_completed_at, max(completed_at) AS last_completed_at
     FROM cases WHERE workflow_id = w.workflow_id) AS c
-  WHERE w.workflow_id = $1`;
+  WHERE w.workflow_id = $1 AND c.case_count > 0`;
 
 /**
  * Pages along pk_node_tasks; counts in ix_case_node_tasks_nodetask. An id that only one workflow has (ix_node_tasks_nodetask), as is

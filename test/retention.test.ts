@@ -1,0 +1,216 @@
+import { Client } from 'pg';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { Retention } from '../src/operator/retention.js';
+import { createDatabase, type TestDatabase } from './support/database.js';
+import { type Answer, notification, startService, type TestService } from './support/service.js';
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+const KEEPS = { bodies: undefined, notifications: undefined, quarantine: undefined, cases: undefined };
+
+let database: TestDatabase;
+let service: TestService;
+
+beforeEach(async () => {
+  database = await createDatabase();
+});
+afterEach(async () => {
+  await service.stop();
+  await database.drop();
+});
+
+async function start(retention: Partial<typeof KEEPS | Record<string, number>>): Promise<void> {
+  service = await startService({ database, config: { retention: { ...KEEPS, ...retention } } });
+}
+
+/** Posts something as it was some days ago. Only the clock is played. */
+async function post(daysAgo: number, body: unknown): Promise<Answer> {
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - daysAgo * DAY_MS });
+  const answer = await service.post(body);
+  vi.useRealTimers();
+  return answer;
+}
+
+async function removeOld(): Promise<void> {
+  await service.app.get(Retention).run();
+}
+
+async function caseIds(path = '/v1/cases?order=asc'): Promise<string[]> {
+  const { body } = await service.get(path);
+  return body['data'].map((each: { case_id: string }) => each.case_id);
+}
+
+async function countRows(): Promise<Record<string, number>> {
+  const [row] = await database.query<Record<string, number>>(`
+    SELECT (SELECT count(*)::integer FROM cases) AS cases,
+      (SELECT count(*)::integer FROM case_node_tasks) AS case_node_tasks,
+      (SELECT count(*)::integer FROM notifications) AS notifications,
+      (SELECT count(body)::integer FROM notifications) AS bodies`);
+  return row as Record<string, number>;
+}
+
+test('without the settings everything is kept', async () => {
+  await start({});
+  await post(10_000, notification());
+  await removeOld();
+  expect(await countRows()).toEqual({ cases: 1, case_node_tasks: 3, notifications: 1, bodies: 1 });
+});
+
+test('bodies that are too old are removed, and the notification stays', async () => {
+  await start({ bodies: 10 });
+  const old = await post(11, notification({ case_id: 'old' }));
+  const young = await post(9, notification({ case_id: 'young' }));
+  await removeOld();
+  const get = async (answer: Answer): Promise<Answer> =>
+    service.get(`/v1/notifications/${answer.headers.get('x-request-id')}`);
+  expect((await get(old)).body).toMatchObject({ verdict: 'first', body_bytes: null });
+  expect((await get(old)).body).not.toHaveProperty('body');
+  expect((await get(young)).body).toMatchObject({ body: JSON.stringify(notification({ case_id: 'young' })) });
+  expect(await caseIds()).toEqual(['old', 'young']);
+});
+
+test('notifications that are too old are removed, and the case stays as it is', async () => {
+  await start({ notifications: 10 });
+  await post(12, notification({ case_id: 'old' }));
+  await post(11, notification({ case_id: 'old', workflow_name: 'renamed' }));
+  await post(9, notification({ case_id: 'young' }));
+  const before = (await service.get('/v1/cases')).body['data'];
+  await removeOld();
+  expect(await countRows()).toEqual({ cases: 2, case_node_tasks: 6, notifications: 1, bodies: 1 });
+  expect((await service.get('/v1/cases')).body['data']).toEqual(before);
+  const { status, body } = await service.get(`/v1/cases/${before[1].id}/notifications`);
+  expect([status, body]).toEqual([200, { data: [], next_cursor: null }]);
+  expect((await service.get('/v1/workflows')).body['data']).toHaveLength(1);
+
+  await post(0, notification({ case_id: 'old', workflow_name: 'renamed' }));
+  const [after] = (await service.get('/v1/cases?case_id=old')).body['data'];
+  expect(after).toMatchObject({ notification_count: 3, completed_at: before[1].completed_at });
+});
+
+test('cases without a notification for too long are removed with all that belongs to them', async () => {
+  await start({ cases: 10 });
+  await post(11, notification({ case_id: 'old' }));
+  await post(11, notification({ case_id: 'notified again' }));
+  await post(9, notification({ case_id: 'notified again' }));
+  await removeOld();
+  expect(await caseIds()).toEqual(['notified again']);
+  expect(await countRows()).toEqual({ cases: 1, case_node_tasks: 3, notifications: 2, bodies: 2 });
+  await post(0, notification({ case_id: 'old' }));
+  expect((await service.get('/v1/cases?case_id=old')).body['data']).toMatchObject([{ notification_count: 1 }]);
+});
+
+test('a workflow of which only cases are left is still listed', async () => {
+  await start({ notifications: 1, cases: 100 });
+  await post(5, notification({ workflow_id: 'older' }));
+  await post(3, notification({ workflow_id: 'newer' }));
+  await removeOld();
+  const { body } = await service.get('/v1/workflows');
+  expect(body['data'].map((each: { workflow_id: string }) => each.workflow_id)).toEqual(['newer', 'older']);
+  expect((await service.get('/v1/workflows/older')).body).toMatchObject({ notification_count: 0, case_count: 1 });
+});
+
+describe('the change feed', () => {
+  async function follow(
+    query: string,
+  ): Promise<{ ids: string[]; cursor: string; status: number; body: Answer['body'] }> {
+    const { status, body } = await service.get(`/v1/completions?${query}`);
+    const ids = (body['data'] ?? []).map((each: { case: { case_id: string } }) => each.case.case_id);
+    return { ids, cursor: body['next_cursor'], status, body };
+  }
+
+  test.each(['notifications', 'cases'])(
+    'a cursor before what was removed is answered 410 with how to start again (%s)',
+    async (rows) => {
+      await start({ [rows]: 10 });
+      const { cursor: empty } = await follow('from=start');
+      await post(12, notification({ case_id: 'a' }));
+      const { cursor: first } = await follow(`cursor=${empty}`);
+      await post(11, notification({ case_id: 'b' }));
+      const { cursor: second } = await follow(`cursor=${first}`);
+      await post(9, notification({ case_id: 'c' }));
+      await removeOld();
+      for (const cursor of [empty, first]) {
+        const { status, body } = await follow(`cursor=${cursor}`);
+        expect([status, body['code']]).toEqual([410, 'cursor_expired']);
+        expect(body['detail']).toMatch('from=now');
+      }
+      expect((await follow(`cursor=${second}`)).ids).toEqual(['c']);
+      expect((await follow('from=start')).ids).toEqual(['c']);
+    },
+  );
+
+  test('where all events were removed, its start and its end are where new ones come', async () => {
+    await start({ notifications: 10 });
+    await post(11, notification({ case_id: 'old' }));
+    await removeOld();
+    const [fromStart, fromNow] = [await follow('from=start'), await follow('from=now')];
+    await post(0, notification({ case_id: 'new' }));
+    for (const { cursor } of [fromStart, fromNow]) expect((await follow(`cursor=${cursor}`)).ids).toEqual(['new']);
+  });
+
+  test('an old event that was written after younger ones is kept until those are old too', async () => {
+    await start({ notifications: 10 });
+    await post(9, notification({ case_id: 'young' }));
+    await post(12, notification({ case_id: 'from a spool' }));
+    const { cursor } = await follow('from=start&limit=1');
+    await removeOld();
+    expect((await follow(`cursor=${cursor}`)).ids).toEqual(['from a spool']);
+  });
+
+  test('a stream ends where it would skip what was removed', async () => {
+    await start({ notifications: 10 });
+    const { cursor } = await follow('from=start');
+    await post(11, notification({ case_id: 'old' }));
+    await removeOld();
+    const { status } = await service.get(`/v1/completions/stream?cursor=${cursor}`);
+    expect(status).toBe(410);
+  });
+});
+
+test('more rows than one step looks at are removed, and none that is young', async () => {
+  await start({ notifications: 10, cases: 20 });
+  await database.query(`
+    INSERT INTO notifications (id, kind, received_at, verdict, workflow_id, case_ref, content_digest, body)
+    SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid,
+      'workflow-list-completion', at, 'repeat', 'w', gen_random_uuid(), '', ''
+    FROM generate_series(1, 2600) n, LATERAL (SELECT now() - CASE WHEN n <= 2500 THEN '11 days' ELSE '9 days' END::interval AS at) times`);
+  await removeOld();
+  expect((await countRows())['notifications']).toBe(100);
+});
+
+test('while one replica removes, another leaves it alone', async () => {
+  await start({ cases: 10 });
+  await post(11, notification());
+  const client = new Client(database.url);
+  await client.connect();
+  await client.query(`SELECT pg_advisory_lock(6158420177)`);
+  await removeOld();
+  expect(await caseIds()).toHaveLength(1);
+  await client.end();
+  await expect.poll(async () => (await removeOld(), caseIds())).toHaveLength(0);
+});
+
+test('what is old in a spool that is drained late goes with the next day', async () => {
+  await start({ notifications: 10 });
+  await post(11, notification({ case_id: 'a' }));
+  await removeOld();
+  await post(12, notification({ case_id: 'late' }));
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 1.1 * DAY_MS });
+  await removeOld();
+  vi.useRealTimers();
+  expect((await countRows())['notifications']).toBe(0);
+});
+
+test('metrics tell the oldest row of each kind, and how many were removed', async () => {
+  await start({ bodies: 5, notifications: 10, cases: 20 });
+  for (const days of [21, 11, 7, 3]) await post(days, notification({ case_id: `${days} days` }));
+  await removeOld();
+  const { text } = await service.get('/metrics');
+  const daysOf = (rows: string): number => {
+    const seconds = new RegExp(`airudder_oldest_row_timestamp_seconds{rows="${rows}"} (\\S+)`).exec(text)?.[1];
+    return Math.round((Date.now() - Number(seconds) * 1000) / DAY_MS);
+  };
+  expect(['bodies', 'notifications', 'cases'].map(daysOf)).toEqual([3, 7, 11]);
+  expect(text).toMatch(/^airudder_retention_removed_total{rows="notifications"} 2$/m);
+  expect(text).toMatch(/^airudder_retention_removed_total{rows="cases"} 1$/m);
+  expect(text).toMatch(/^airudder_oldest_row_timestamp_seconds{rows="quarantine"} 0$/m);
+});
