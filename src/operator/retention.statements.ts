@@ -62,10 +62,8 @@ function outcome(scanned: string, removed: string): string {
 const SCANNED_NOTIFICATIONS = `
   scanned AS MATERIALIZED (
     SELECT id, received_at, body IS NOT NULL AS has_body, NOT ${IS_EVENT} OR ${IS_REMOVED} AS may_go
-    FROM notifications
-    WHERE id > $1::uuid AND id < $2::uuid
-    ORDER BY id
-    LIMIT ${LOOKED_AT})`;
+    FROM (SELECT * FROM notifications WHERE id > $1::uuid ORDER BY id LIMIT ${LOOKED_AT}) AS next
+    WHERE id < $2::uuid)`;
 
 export const REMOVE_BODIES: Statement = {
   name: 'retention_bodies',
@@ -91,18 +89,22 @@ export const REMOVE_NOTIFICATIONS: Statement = {
   ${outcome('scanned', 'removed')}`,
 };
 
-/** Parameters: time and id of a case; a time. Along ix_cases_completed. */
+/** Parameters: time and id of a case; a time. Along ix_cases_completed; an event that is not removed, by ix_notifications_case. */
 export const SCAN_CASES: Statement = {
   name: 'retention_scan_cases',
   text: `
-  SELECT id, completed_at,
-    last_notified_at < $3 AND NOT EXISTS (
-      SELECT FROM notifications
-      WHERE case_ref = cases.id AND ${IS_EVENT} AND NOT ${IS_REMOVED}) AS may_go
-  FROM cases
-  WHERE (completed_at, id) > ($1::timestamptz, $2::uuid) AND completed_at < $3
-  ORDER BY completed_at, id
-  LIMIT ${LOOKED_AT}`,
+  SELECT scanned.id, completed_at, last_notified_at < $3 AND event.id IS NULL AS may_go
+  FROM (
+    SELECT id, completed_at, last_notified_at FROM cases
+    WHERE (completed_at, id) > ($1::timestamptz, $2::uuid)
+    ORDER BY completed_at, id
+    LIMIT ${LOOKED_AT}) AS scanned
+  LEFT JOIN LATERAL (
+    SELECT id FROM notifications
+    WHERE case_ref = scanned.id AND ${IS_EVENT} AND NOT ${IS_REMOVED}
+    LIMIT 1) AS event ON true
+  WHERE completed_at < $3
+  ORDER BY completed_at, scanned.id`,
 };
 
 /** Parameters: ids; a time. A case that was notified again meanwhile stays, and so does one that somebody writes just now. */
