@@ -20,6 +20,7 @@ describe('settings', () => {
       apiKeys: [],
       generateSecrets: true,
       bodyLimitBytes: 1_048_576,
+      retention: { bodies: undefined, notifications: undefined, quarantine: undefined, cases: undefined },
     });
   });
 
@@ -28,6 +29,24 @@ describe('settings', () => {
     expect(() => parseConfig({ ...LOCKED, API_KEYS: '' })).toThrow(/^API_KEYS is not set/);
     expect(parseConfig({ ...LOCKED, API_KEYS: '', GENERATE_SECRETS: 'true' }).apiKeys).toEqual([]);
     expect(() => parseConfig({ GENERATE_SECRETS: 'false' })).toThrow(/^WEBHOOK_TOKENS is not set/);
+  });
+
+  test('what is kept longer than what it belongs to is a mistake', () => {
+    const days = { RETAIN_BODIES_DAYS: '30', RETAIN_NOTIFICATIONS_DAYS: '30', RETAIN_CASES_DAYS: '365' };
+    expect(parseConfig({ ...LOCKED, ...days }).retention).toEqual({
+      bodies: 30,
+      notifications: 30,
+      quarantine: undefined,
+      cases: 365,
+    });
+    for (const [name, longer] of [
+      ['RETAIN_BODIES_DAYS', 'RETAIN_NOTIFICATIONS_DAYS'],
+      ['RETAIN_NOTIFICATIONS_DAYS', 'RETAIN_CASES_DAYS'],
+    ] as const) {
+      expect(() => parseConfig({ ...LOCKED, ...days, [name]: '366' })).toThrow(
+        `${name} must not be more than ${longer}`,
+      );
+    }
   });
 
   test.each([
@@ -43,6 +62,10 @@ describe('settings', () => {
     ['PORT', '0x10', 'must be a whole number from 0 to 65535'],
     ['BODY_LIMIT_BYTES', '1MB', 'must be a whole number from 1 to 67108864'],
     ['BODY_LIMIT_BYTES', '0', 'must be a whole number from 1 to 67108864'],
+    ['RETAIN_BODIES_DAYS', '0', 'must be a whole number from 1 to 36500'],
+    ['RETAIN_NOTIFICATIONS_DAYS', '1.5', 'must be a whole number from 1 to 36500'],
+    ['RETAIN_QUARANTINE_DAYS', 'never', 'must be a whole number from 1 to 36500'],
+    ['RETAIN_CASES_DAYS', '-1', 'must be a whole number from 1 to 36500'],
     ['GENERATE_SECRETS', 'yes', 'must be true or false'],
     ['WEBHOOK_TOKENS', 'good,b/d', 'entry 2 must have only letters, digits, ".", "_", "~" and "-"'],
     ['WEBHOOK_TOKENS', 'good,', 'entry 2 must have only letters, digits, ".", "_", "~" and "-"'],

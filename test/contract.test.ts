@@ -10,6 +10,7 @@ import {
   type Answer,
   type Json,
   notification,
+  send,
   startService,
   type TestService,
   webhookPath,
@@ -31,7 +32,16 @@ interface Request {
  * Of each operation a request that is answered as its caller hopes, and more where it can be answered in ways that no other
  * operation has. An operation of the document that is not here fails the tests.
  */
-const requestsOf = (ids: { case: string; notification: string; refused: string }): Record<string, Request[]> => ({
+interface Ids {
+  case: string;
+  notification: string;
+  refused: string;
+  erasure: string;
+  /** Of the feed, before what was removed. */
+  expired: string;
+}
+
+const requestsOf = (ids: Ids): Record<string, Request[]> => ({
   getLiveness: [{ path: '/health/live' }],
   getReadiness: [{ path: '/health/ready' }],
   getMetrics: [{ path: '/metrics' }],
@@ -54,8 +64,17 @@ const requestsOf = (ids: { case: string; notification: string; refused: string }
   getNotification: [{ path: `/v1/notifications/${ids.notification}` }],
   listQuarantine: [{ path: '/v1/quarantine' }],
   getQuarantined: [{ path: `/v1/quarantine/${ids.refused}` }],
-  listCompletions: [{ path: '/v1/completions?limit=1', headers: { prefer: 'wait=1' } }],
-  streamCompletions: [{ path: '/v1/completions/stream?from=now' }],
+  erase: [{ path: '/v1/erasures', body: { callee_number: '+62000' } }],
+  listErasures: [{ path: '/v1/erasures' }],
+  getErasure: [{ path: `/v1/erasures/${ids.erasure}` }],
+  listCompletions: [
+    { path: '/v1/completions?limit=1', headers: { prefer: 'wait=1' } },
+    { path: `/v1/completions?cursor=${ids.expired}` },
+  ],
+  streamCompletions: [
+    { path: '/v1/completions/stream?from=now' },
+    { path: `/v1/completions/stream?cursor=${ids.expired}` },
+  ],
 });
 
 let contract: Contract;
@@ -81,12 +100,19 @@ test('every answer has the headers, the body and, where it is a problem, one of 
 
 async function askOfOneThatIsWell(): Promise<void> {
   const service = await startService({ config: { apiKeys } });
+  const { next_cursor: expired } = (await service.get('/v1/completions')).body;
+  await service.database.query('UPDATE feed_clock SET removed_position = 0');
   const about = { workflow_id: 'w', case_id: 'c' };
   const kept = (await service.post(notification(about))).headers.get('x-request-id') ?? '';
   await service.post(notification({ ...about, case_id: 'd' }));
   const refused = (await service.post(notification({ ...about, rows: [{}] }))).body['request_id'] as string;
   const { case: found } = (await service.get(`/v1/notifications/${kept}`)).body;
-  requests = requestsOf({ case: found.id, notification: kept, refused });
+  const erasure = await send(`${service.url}/v1/erasures`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${ALL_KEY}` },
+    body: JSON.stringify({ callee_number: '+62000' }),
+  });
+  requests = requestsOf({ case: found.id, notification: kept, refused, erasure: erasure.body['id'], expired });
   await askAll(service, waysToAsk);
   await service.stop();
 }

@@ -58,6 +58,8 @@ test('every endpoint of the contract is in it, and nothing else', () => {
     'GET /v1/cases/{id}/notifications',
     'GET /v1/completions',
     'GET /v1/completions/stream',
+    'GET /v1/erasures',
+    'GET /v1/erasures/{id}',
     'GET /v1/notifications/{id}',
     'GET /v1/quarantine',
     'GET /v1/quarantine/{id}',
@@ -66,6 +68,7 @@ test('every endpoint of the contract is in it, and nothing else', () => {
     'GET /v1/workflows/{workflow_id}',
     'GET /v1/workflows/{workflow_id}/node-tasks',
     'POST /v1/cases/lookup',
+    'POST /v1/erasures',
     'POST /webhooks/airudder/{token}/{kind}',
   ]);
 });
@@ -86,7 +89,13 @@ test('every operation says what it does, and every parameter, field and answer i
       expect(operation['security'], place).toEqual([{ apiKey: [] }]);
       expect(operation['description'] ?? '', place).toMatch(/Needs the scope `(read|operate)`/);
       expect(Object.keys(operation['responses']), place).toEqual(
-        expect.arrayContaining(['200', '401', '403', '500', '503']),
+        expect.arrayContaining([
+          path === '/v1/erasures' && method === 'post' ? '201' : '200',
+          '401',
+          '403',
+          '500',
+          '503',
+        ]),
       );
     }
   }

@@ -22,6 +22,18 @@ export class ErasuresController {
     private readonly erasures: ErasuresReader,
   ) {}
 
+  @Get()
+  @ApiOperation({
+    operationId: 'listErasures',
+    summary: 'Erasures, newest first',
+    description: 'Who was erased is not kept.',
+  })
+  @ApiPage(ErasuresPage)
+  @ApiProblems('invalid_request', 'invalid_cursor')
+  async list(@Query() query: PageQuery): Promise<ErasuresPage> {
+    return this.erasures.list(query);
+  }
+
   @Post()
   @ReadsJson()
   @ApiOperation({
@@ -50,18 +62,6 @@ export class ErasuresController {
     const id = await this.eraser.erase(toSubject(request), keyName);
     response.location(`/v1/erasures/${id}`);
     return found(await this.erasures.get(id));
-  }
-
-  @Get()
-  @ApiOperation({
-    operationId: 'listErasures',
-    summary: 'Erasures, newest first',
-    description: 'Who was erased is not kept.',
-  })
-  @ApiPage(ErasuresPage)
-  @ApiProblems('invalid_request', 'invalid_cursor')
-  async list(@Query() query: PageQuery): Promise<ErasuresPage> {
-    return this.erasures.list(query);
   }
 
   @Get(':id')
