@@ -207,6 +207,47 @@ describe('a copy that was received before', () => {
   }
 });
 
+test('under load on two replicas all that was acknowledged before is gone, and all that is sent after is there', async () => {
+  const callee_number = '+6281100000009';
+  const workflow_id = 'under load';
+  for (let round = 0; round < 8; round += 1) {
+    const send20 = async (when: string): Promise<unknown> =>
+      Promise.all(
+        Array.from({ length: 20 }, async (_, n) =>
+          (n % 2 ? service : other).post(
+            notification({ workflow_id, case_id: `${when} ${n % 7}`, callee_number, workflow_name: `round ${round}` }),
+          ),
+        ),
+      );
+    await send20('before');
+    const during = send20('during');
+    expect((await erase({ callee_number })).status).toBe(201);
+    await sleep(2); // times have milliseconds: what comes within the same one counts as before
+    await send20('after');
+    await during;
+    const ids = (await casesOf(callee_number)).map(({ case_id }) => case_id as string);
+    expect(ids.filter((id) => id.startsWith('before'))).toEqual([]);
+    expect(ids.filter((id) => id.startsWith('after'))).toHaveLength(7);
+    await erase({ callee_number });
+  }
+  expect(await tablesWith(callee_number)).toEqual([]);
+});
+
+test('an erasure that must not be answered yet, because somebody still writes, is refused, and can be asked for again', async () => {
+  const callee_number = '+6281100000010';
+  await service.post(notification({ case_id: 'waits', callee_number }));
+  const client = new Client(database.url);
+  await client.connect();
+  await client.query(`BEGIN`);
+  await client.query(`UPDATE notifications SET body = body WHERE false`);
+  const { status, headers, body } = await erase({ callee_number });
+  expect([status, body['code']]).toEqual([503, 'service_unavailable']);
+  expect(headers.get('retry-after')).toBeTruthy();
+  await client.query(`COMMIT`);
+  await client.end();
+  expect((await erase({ callee_number })).body['removed']).toMatchObject({ cases: 1 });
+});
+
 describe('bad input', () => {
   test.each([
     [{}, ''],

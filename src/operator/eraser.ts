@@ -23,7 +23,7 @@ import {
 
 const POLL_INTERVAL_MS = 10;
 /** Longer than a transaction of ours may be idle: one that writes for longer is not ours. */
-const WRITERS_LIMIT_MS = 10_000;
+const WRITERS_LIMIT_MS = 6_000;
 const SPOOL_PAGE = { count: 500, bytes: 4 * 1024 * 1024 };
 
 /**
