@@ -18,7 +18,7 @@ import {
   SCAN_CASES,
 } from '../src/operator/retention.statements.js';
 import type { Statement } from '../src/database/connection.js';
-import { READ_ARRIVALS } from '../src/query/watcher.js';
+import { READ_ARRIVALS } from '../src/query/arrivals.statement.js';
 import { NAME_NODE_TASKS, NAME_WORKFLOWS } from '../src/query/export.names.js';
 import { EXPORT_SETTINGS, exportStatement } from '../src/query/export.reader.js';
 import { STATS_SETTINGS } from '../src/query/stats.reader.js';

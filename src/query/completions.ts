@@ -5,7 +5,8 @@ import { CompletionResponse, type CompletionsResponse } from './completion.respo
 import { CompletionsReader, isBefore, type Place, type Stretch } from './completions.reader.js';
 import { Cursors } from './cursor.js';
 import { waitFor } from './wait.js';
-import { ARRIVED, Watcher } from './watcher.js';
+import { ARRIVED } from './watch.js';
+import { Watcher } from './watcher.js';
 
 /** Which part of the feed. */
 export type FeedQuestion = Pick<CompletionQuery, 'workflow_id' | 'from' | 'cursor'>;

@@ -1,11 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import type { Response } from 'express';
+import type { Arrival } from './arrivals.statement.js';
 import { LookupReader } from './lookup.reader.js';
 import type { AskedCase, LookupRequest } from './lookup.request.js';
 import type { LookupResponse } from './lookup.response.js';
 import { waitFor } from './wait.js';
-import type { Arrival, Watch } from './watch.js';
-import { ARRIVED, Watcher } from './watcher.js';
+import { ARRIVED, type Watch } from './watch.js';
+import { Watcher } from './watcher.js';
 
 /** Whether cases are done: as it is now, or as soon as it is so. */
 @Injectable()

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Response } from 'express';
 import { isDatabaseUnavailable } from '../database/errors.js';
 import { Patience } from './patience.js';
-import type { Watch } from './watch.js';
-import { ARRIVED, type Watcher } from './watcher.js';
+import { ARRIVED, type Watch } from './watch.js';
+import type { Watcher } from './watcher.js';
 
 const RETRY_MS = 200;
 
@@ -34,7 +34,7 @@ export async function waitFor<T>(watcher: Watcher, seconds: number, response: Re
     for (const name of [ARRIVED.begun, ARRIVED.many]) watch.on(name, wake);
     watch.on(ARRIVED.ended, () => patience.lose());
     wish.listen(watch, wake);
-    while (!watch.hasBegun && !patience.isOver) await patience.woken();
+    while (!watcher.hasBegun && !patience.isOver) await patience.woken();
     for (;;) {
       const seen = await lookPatiently(wish, patience);
       if (seen === undefined) continue;

@@ -6,63 +6,19 @@ import { DataSource } from 'typeorm';
 import { Connection } from '../database/connection.js';
 import { describeError } from '../database/errors.js';
 import { Metrics } from '../operations/metrics.js';
-import { HORIZON, IS_EVENT } from './feed-horizon.js';
-import { type Arrival, Watch } from './watch.js';
+import {
+  type Arrival,
+  type ArrivalRow,
+  MAX_ARRIVALS,
+  READ_ARRIVALS,
+  type Seen,
+  toArrivals,
+  toSeen,
+} from './arrivals.statement.js';
+import { ARRIVED, Watch } from './watch.js';
 
 const TICK_MS = 100;
 const PAUSE_AFTER_FAILURE_MS = 500;
-
-/** More than that at once are not told one by one: all who wait look for themselves. */
-const MAX_ARRIVALS = 20_000;
-
-/** What can be listened for: an arrival under one of these names, or `many` of them. */
-export const ARRIVED = {
-  withCaseId: (id: string): string => `case ${id}`,
-  withCalleeNumber: (number: string): string => `callee ${number}`,
-  /** In the feed, where nothing can come before it any more; of one workflow or, undefined, of any. */
-  inFeed: (workflowId?: string): string => (workflowId === undefined ? 'feed' : `feed of ${workflowId}`),
-  /** In the feed, what was not told one by one. */
-  manyInFeed: 'many in feed',
-  /** Too many to be told one by one. */
-  many: 'many',
-  /** From here on nothing is missed. */
-  begun: 'begun',
-  ended: 'ended',
-} as const;
-
-/** Where nothing arrived, one row has the snapshot and nothing else. PostgreSQL's 64 bits come as text. */
-type Row = { snapshot: string; ahead_by: string; horizon: string; position: string | null } & (
-  Omit<Arrival, 'position'> | { [column in keyof Omit<Arrival, 'position'>]: null }
-);
-
-/**
- * What has been committed between two snapshots: written by transactions that were not begun at the first one, or were under
- * way. Reads ix_notifications_feed. Parameters: the first position not given out at the first snapshot, those under way.
- */
-export const READ_ARRIVALS = `
-  SELECT pg_current_snapshot()::text AS snapshot, clock.ahead_by, ${HORIZON} AS horizon, arrived.*
-  FROM feed_clock clock
-  LEFT JOIN (
-    SELECT n.position, n.id AS notification_id, c.*
-    FROM (
-      (SELECT position, id, case_ref FROM notifications
-       WHERE position >= $1 AND ${IS_EVENT}
-       ORDER BY position, id LIMIT ${MAX_ARRIVALS + 1})
-      UNION ALL
-      (SELECT position, id, case_ref FROM notifications
-       WHERE position = ANY ($2::bigint[]) AND ${IS_EVENT}
-       ORDER BY position, id LIMIT ${MAX_ARRIVALS + 1})) AS n
-    LEFT JOIN LATERAL (
-      SELECT workflow_id, case_id, callee_number FROM cases WHERE id = n.case_ref OFFSET 0) AS c ON true)
-    AS arrived ON true`;
-
-/** Where the next tick goes on, as positions in the feed. */
-interface Seen {
-  /** Below it the feed is complete. */
-  readonly horizon: number;
-  readonly next: number;
-  readonly underWay: readonly number[];
-}
 
 /**
  * Notices what is committed, by whatever replica, and tells those in this process who wait for it.
@@ -79,7 +35,7 @@ interface Seen {
 export class Watcher implements OnModuleDestroy {
   readonly #logger = new Logger('Watcher');
   readonly #arrivals = new EventEmitter().setMaxListeners(0);
-  readonly #lookout;
+  readonly #shared = { listeners: 0 };
   #watches = 0;
   #seen: Seen | undefined;
   #isTicking = false;
@@ -94,16 +50,11 @@ export class Watcher implements OnModuleDestroy {
   constructor(
     @InjectDataSource() private readonly dataSource: DataSource,
     private readonly metrics: Metrics,
-  ) {
-    const hasBegun = (): boolean => this.#seen !== undefined;
-    this.#lookout = {
-      arrivals: this.#arrivals,
-      listeners: 0,
-      get hasBegun() {
-        return hasBegun();
-      },
-      leave: () => this.count(-1),
-    };
+  ) {}
+
+  /** From here on nothing that is committed is missed. */
+  get hasBegun(): boolean {
+    return this.#seen !== undefined;
   }
 
   get hasEnded(): boolean {
@@ -114,7 +65,7 @@ export class Watcher implements OnModuleDestroy {
   watch(): Watch {
     this.count(1);
     if (!this.#isTicking) void this.tick();
-    return new Watch(this.#lookout);
+    return new Watch(this.#arrivals, this.#shared, () => this.count(-1));
   }
 
   onModuleDestroy(): void {
@@ -145,7 +96,7 @@ export class Watcher implements OnModuleDestroy {
       const parameters = [this.#seen?.next, this.#seen?.underWay];
       const statement = { name: 'read_arrivals', text: READ_ARRIVALS };
       const rows = await Connection.use(this.dataSource, async (connection) =>
-        connection.query<Row>(statement, parameters),
+        connection.query<ArrivalRow>(statement, parameters),
       );
       this.#isFailing = false;
       this.take(rows);
@@ -164,12 +115,10 @@ export class Watcher implements OnModuleDestroy {
     this.#unpublished = [];
   }
 
-  private take(rows: readonly Row[]): void {
+  private take(rows: readonly ArrivalRow[]): void {
     const isFirst = this.#seen === undefined;
-    this.#seen = toSeen(rows[0] as Row);
-    const arrivals = rows.flatMap((row) =>
-      row.position !== null && row.case_id !== null ? [{ ...row, position: Number(row.position) }] : [],
-    );
+    this.#seen = toSeen(rows[0] as ArrivalRow);
+    const arrivals = toArrivals(rows);
     const areAllHere = rows.length <= MAX_ARRIVALS;
     if (!areAllHere) this.#arrivals.emit(ARRIVED.many);
     else for (const arrival of arrivals) this.announce(arrival);
@@ -199,15 +148,4 @@ export class Watcher implements OnModuleDestroy {
       this.#arrivals.emit(ARRIVED.manyInFeed);
     }
   }
-}
-
-/** A snapshot's text is `xmin:xmax:xip,…`: the oldest transaction under way, the next one, and all under way. */
-function toSeen({ snapshot, ahead_by, horizon }: Row): Seen {
-  const [, xmax, xips] = snapshot.split(':');
-  const toPosition = (transaction: string | undefined): number => Number(transaction) + Number(ahead_by);
-  return {
-    horizon: Number(horizon),
-    next: toPosition(xmax),
-    underWay: (xips ?? '').split(',').filter(Boolean).map(toPosition),
-  };
 }
