@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { Client } from 'pg';
+import { Pool } from 'pg';
 import { inject } from 'vitest';
 import { queryAt } from './query-at.js';
 
@@ -15,15 +15,15 @@ export async function createDatabase({ empty = false } = {}): Promise<TestDataba
   await queryAt(inject('serverUrl'), `CREATE DATABASE ${name} TEMPLATE ${empty ? 'template0' : inject('template')}`);
   const url = new URL(inject('serverUrl'));
   url.pathname = name;
-  const client = new Client(url.href);
-  client.on('error', () => undefined); // a test may end the server under it
-  await client.connect();
+  // One connection, so that a statement may leave something for the next; who asks at the same time waits in turn.
+  const pool = new Pool({ connectionString: url.href, max: 1, idleTimeoutMillis: 0 });
+  pool.on('error', () => undefined); // a test may end the server under it
   return {
     url: url.href,
     query: async <R extends object>(text: string, parameters?: unknown[]) =>
-      (await client.query<R>(text, parameters)).rows,
+      (await pool.query<R>(text, parameters)).rows,
     drop: async () => {
-      await client.end();
+      await pool.end();
       await queryAt(inject('serverUrl'), `DROP DATABASE ${name} WITH (FORCE)`);
     },
   };
