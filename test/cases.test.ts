@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { postEvenAndOdd, START } from './support/even-and-odd.js';
 import {
   ALL_KEY,
   type Answer,
@@ -11,31 +12,13 @@ import {
 
 let service: TestService;
 
-const START = Date.parse('2026-01-31T00:00:00.000Z');
 const CASES = 24;
 
-/** One case a minute: even ones in workflow "even" through call and sms, odd ones in "odd" through call alone. */
 beforeAll(async () => {
   service = await startService();
-  for (let minute = 0; minute < CASES; minute += 1) {
-    vi.useFakeTimers({ toFake: ['Date'], now: START + minute * 60_000 });
-    await service.post(caseOf(minute));
-  }
-  vi.useRealTimers();
+  await postEvenAndOdd(service, CASES);
 });
 afterAll(async () => service.stop());
-
-function caseOf(minute: number): Json {
-  const parity = minute % 2 === 0 ? 'even' : 'odd';
-  const call = { nodetask_id: `${parity} call`, nodetask_name: 'C', node_type: 'call', task_id: `task ${minute % 3}` };
-  const sms = { nodetask_id: 'even sms', nodetask_name: 'S', node_type: 'sms' };
-  return notification({
-    workflow_id: parity,
-    case_id: `case ${minute}`,
-    callee_number: `+6281234${String(minute % 5).padStart(3, '0')}`,
-    rows: parity === 'even' ? [call, sms, call] : [call],
-  });
-}
 
 const list = async (parameters: Json, key = ALL_KEY): Promise<Answer> =>
   service.get(`/v1/cases?${new URLSearchParams(parameters).toString()}`, key);

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -9,7 +8,7 @@ import {
   ALL_KEY,
   type Answer,
   type Json,
-  notification,
+  newCase,
   READ_KEY,
   send,
   startService,
@@ -27,8 +26,6 @@ afterAll(async () => {
   await service.stop();
 });
 
-const newCase = (changes: Json = {}): Json => notification({ case_id: randomUUID(), ...changes });
-const complete = async (body: Json, at = service): Promise<void> => expect((await at.post(body)).status).toBe(200);
 const caseIds = (events: readonly Json[]): string[] => events.map((event) => event['case'].case_id as string);
 
 async function read(parameters: Record<string, string> = {}, { at = service, wait = 0 } = {}): Promise<Answer> {
@@ -81,13 +78,13 @@ describe('what is told', () => {
   test('every completion and every change once, and no mere repeat', async () => {
     const cursor = await now();
     const body = newCase();
-    await complete(body);
-    await complete(body);
-    await complete({ ...body, rows: [] });
-    await complete(newCase());
+    await service.complete(body);
+    await service.complete(body);
+    await service.complete({ ...body, rows: [] });
+    await service.complete(newCase());
     const { events } = await follow(cursor);
     expect(events.map(({ event }) => event as string)).toEqual(['completed', 'changed', 'completed']);
-    const { body: list } = await service.get(`/v1/cases?case_id=${body['case_id']}`);
+    const { body: list } = await service.get(`/v1/cases?case_id=${body.case_id}`);
     const [found] = list['data'] as Json[];
     const { body: timeline } = await service.get(`/v1/cases/${found?.['id']}/notifications`);
     const deliveries = timeline['data'] as Json[];
@@ -102,7 +99,7 @@ describe('what is told', () => {
 
   test('numbers are masked without reveal, and whole with it', async () => {
     const cursor = await now();
-    await complete(newCase({ callee_number: '+62811223344' }));
+    await service.complete(newCase({ callee_number: '+62811223344' }));
     const headers = { authorization: `Bearer ${READ_KEY}` };
     const { text } = await send(`${service.url}/v1/completions?cursor=${cursor}`, { headers });
     expect(text).toContain('*********344');
@@ -116,7 +113,7 @@ describe('what is told', () => {
       INSERT INTO notifications (id, kind, received_at, verdict, workflow_id, case_ref, content_digest, body)
       SELECT gen_random_uuid(), 'k', now(), 'first', 'loud', gen_random_uuid(), '', '' FROM generate_series(1, 45000)`);
     await service.database.query('ANALYZE notifications');
-    await complete(newCase({ workflow_id: 'quiet' }));
+    await service.complete(newCase({ workflow_id: 'quiet' }));
     const { body: first } = await read({ workflow_id: 'quiet', cursor });
     expect(first).toMatchObject({ data: [], caught_up: false });
     const { events } = await follow(cursor, { workflow_id: 'quiet' });
@@ -136,10 +133,10 @@ describe('what is told', () => {
   test('a cursor can be kept: asked again it tells the same again, and then what came since', async () => {
     const cursor = await now();
     const bodies = [newCase(), newCase(), newCase()];
-    for (const body of bodies.slice(0, 2)) await complete(body);
-    expect(caseIds((await follow(cursor)).events)).toEqual(bodies.slice(0, 2).map((body) => body['case_id'] as string));
-    await complete(bodies[2] as Json, replica);
-    expect(caseIds((await follow(cursor)).events)).toEqual(bodies.map((body) => body['case_id'] as string));
+    for (const body of bodies.slice(0, 2)) await service.complete(body);
+    expect(caseIds((await follow(cursor)).events)).toEqual(bodies.slice(0, 2).map((body) => body.case_id));
+    await replica.complete(bodies[2] as Json);
+    expect(caseIds((await follow(cursor)).events)).toEqual(bodies.map((body) => body.case_id));
   });
 
   test.each(['limit=0', 'from=then', 'order=desc', 'cursor=AAAA', 'cursor='])('%s is refused', async (parameter) => {
@@ -153,12 +150,12 @@ describe('it never skips and never repeats', () => {
     const slow = await begin('slow');
     const aborted = await begin('aborted');
     const body = newCase();
-    await complete(body);
+    await service.complete(body);
     expect(await read({ cursor })).toMatchObject({ body: { data: [], caught_up: true } });
     await aborted.rollback();
     expect((await read({ cursor })).body['data']).toEqual([]);
     await slow.commit();
-    expect(caseIds((await follow(cursor)).events)).toEqual(['slow', body['case_id']]);
+    expect(caseIds((await follow(cursor)).events)).toEqual(['slow', body.case_id]);
   });
 
   test('whatever order transactions commit in, a reader who follows all the while has each event once', async () => {
@@ -199,13 +196,13 @@ describe('it never skips and never repeats', () => {
 
   test('restored into a server that counts from the beginning it goes on behind all that was told', async () => {
     await service.database.query(`UPDATE feed_clock SET ahead_by = 100000000`); // as if the old server had counted that far
-    await complete(newCase());
+    await service.complete(newCase());
     const cursor = await now();
     await service.database.query(`UPDATE feed_clock SET ahead_by = 0, server = 'the old one'`);
     await migrate(service.database.url);
     const bodies = [newCase(), newCase()];
-    for (const body of bodies) await complete(body);
-    expect(caseIds((await follow(cursor)).events)).toEqual(bodies.map((body) => body['case_id'] as string));
+    for (const body of bodies) await service.complete(body);
+    expect(caseIds((await follow(cursor)).events)).toEqual(bodies.map((body) => body.case_id));
     await migrate(service.database.url);
     const [clock] = await service.database.query<{ ahead_by: string }>(`SELECT ahead_by FROM feed_clock`);
     expect(Number(clock?.ahead_by)).toBeLessThan(2 ** 41); // on the same server it does not leap again
@@ -219,9 +216,9 @@ describe('waiting', () => {
     expect((await waiting[1])?.status).toBe(400);
     const body = newCase();
     await new Promise((resolve) => setTimeout(resolve, 300));
-    await complete(body, replica);
+    await replica.complete(body);
     const answer = (await waiting[0]) as Answer;
-    expect(caseIds(answer.body['data'] as Json[])).toEqual([body['case_id']]);
+    expect(caseIds(answer.body['data'] as Json[])).toEqual([body.case_id]);
     expect(answer.headers.get('preference-applied')).toBe('wait=60');
   });
 
@@ -230,10 +227,10 @@ describe('waiting', () => {
     const waiting = read({ cursor, workflow_id: 'mine' }, { wait: 60 });
     let isAnswered = false;
     void waiting.then(() => (isAnswered = true));
-    await complete(newCase());
+    await service.complete(newCase());
     await new Promise((resolve) => setTimeout(resolve, 400));
     expect(isAnswered).toBe(false);
-    await complete(newCase({ workflow_id: 'mine' }));
+    await service.complete(newCase({ workflow_id: 'mine' }));
     expect((await waiting).body['data']).toHaveLength(1);
   });
 
@@ -247,11 +244,11 @@ describe('waiting', () => {
     const cursor = await now();
     const slow = await begin('slow to wake');
     const body = newCase();
-    await complete(body);
+    await service.complete(body);
     const waiting = read({ cursor }, { wait: 60 });
     await new Promise((resolve) => setTimeout(resolve, 400));
     await slow.commit();
-    expect(caseIds((await waiting).body['data'] as Json[])).toEqual(['slow to wake', body['case_id']]);
+    expect(caseIds((await waiting).body['data'] as Json[])).toEqual(['slow to wake', body.case_id]);
   });
 });
 
@@ -301,28 +298,24 @@ describe('the stream', () => {
   test('it tells what the feed tells, and what comes then; its ids are cursors', async () => {
     const cursor = await now();
     const bodies = [newCase(), newCase(), newCase()];
-    for (const body of bodies.slice(0, 2)) await complete(body);
+    for (const body of bodies.slice(0, 2)) await service.complete(body);
     const streaming = stream({ cursor }, 3);
     await new Promise((resolve) => setTimeout(resolve, 300));
-    await complete(bodies[2] as Json, replica);
+    await replica.complete(bodies[2] as Json);
     const told = await streaming;
     const { events } = await follow(cursor);
     expect(told.map(({ data }) => data)).toEqual(events);
     expect(told.map(({ event }) => event)).toEqual(['completed', 'completed', 'completed']);
-    expect(caseIds((await follow(told[0]?.id)).events)).toEqual(
-      bodies.slice(1).map((body) => body['case_id'] as string),
-    );
+    expect(caseIds((await follow(told[0]?.id)).events)).toEqual(bodies.slice(1).map((body) => body.case_id));
   });
 
   test('a client that comes back, to any replica, goes on where it was', async () => {
     const cursor = await now();
     const bodies = Array.from({ length: 20 }, () => newCase());
-    for (const body of bodies) await complete(body);
+    for (const body of bodies) await service.complete(body);
     const told = await stream({ cursor }, 7);
     const rest = await stream({ cursor }, 13, { lastEventId: told.at(-1)?.id ?? '', at: replica });
-    expect(caseIds([...told, ...rest].map(({ data }) => data))).toEqual(
-      bodies.map((body) => body['case_id'] as string),
-    );
+    expect(caseIds([...told, ...rest].map(({ data }) => data))).toEqual(bodies.map((body) => body.case_id));
   });
 
   test('a cursor that is none is refused before the stream begins', async () => {
@@ -417,10 +410,10 @@ describe('the stream', () => {
     const streaming = (async () => {
       for await (const event of open({ cursor }, { at: short })) told.push(event);
     })();
-    await complete(body);
+    await service.complete(body);
     await expect.poll(() => told.length).toBe(1);
     await short.stop();
     await streaming;
-    expect(caseIds(told.map(({ data }) => data))).toEqual([body['case_id']]);
+    expect(caseIds(told.map(({ data }) => data))).toEqual([body.case_id]);
   });
 });

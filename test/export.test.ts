@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parse } from 'csv-parse/sync';
 import { Client } from 'pg';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { postEvenAndOdd } from './support/even-and-odd.js';
 import {
   ALL_KEY,
   type Answer,
@@ -13,7 +14,6 @@ import {
 } from './support/service.js';
 
 const POLL = { timeout: 15_000, interval: 50 };
-const START = Date.parse('2026-01-31T00:00:00.000Z');
 
 const query = (parameters: Json): string => new URLSearchParams(parameters).toString();
 const linesOf = ({ text }: Pick<Answer, 'text'>): string[] => text.split('\n').filter((line) => line !== '');
@@ -22,11 +22,7 @@ describe('an export', () => {
   let service: TestService;
   beforeAll(async () => {
     service = await startService();
-    for (let minute = 0; minute < 12; minute += 1) {
-      vi.useFakeTimers({ toFake: ['Date'], now: START + minute * 60_000 });
-      await service.post(caseOf(minute));
-    }
-    vi.useRealTimers();
+    await postEvenAndOdd(service, 12);
   });
   afterAll(async () => service.stop());
 
@@ -110,19 +106,6 @@ const HEADER = (
   'id,workflow_id,workflow_name,case_id,callee_number,completed_at,last_notified_at,notification_count,revision,' +
   'node_task_count,nodetask_ids,nodetask_names,node_types,task_ids'
 ).split(',');
-
-/** Even ones in workflow "even" through call, sms and the same call again, odd ones in "odd" through call alone. */
-function caseOf(minute: number): Json {
-  const parity = minute % 2 === 0 ? 'even' : 'odd';
-  const call = { nodetask_id: `${parity} call`, nodetask_name: 'C', node_type: 'call', task_id: `task ${minute % 3}` };
-  const sms = { nodetask_id: 'even sms', nodetask_name: 'S', node_type: 'sms' };
-  return notification({
-    workflow_id: parity,
-    case_id: `case ${minute}`,
-    callee_number: `+6281234${String(minute % 5).padStart(3, '0')}`,
-    rows: parity === 'even' ? [call, sms, call] : [call],
-  });
-}
 
 describe('in CSV', () => {
   let service: TestService;

@@ -5,7 +5,7 @@ import {
   ALL_KEY,
   type Answer,
   type Json,
-  notification,
+  newCase,
   READ_KEY,
   send,
   startService,
@@ -34,15 +34,13 @@ async function lookup(
   });
 }
 
-const newCase = (changes: Json = {}): Json => notification({ case_id: randomUUID(), ...changes });
-const complete = async (body: Json): Promise<void> => expect((await service.post(body)).status).toBe(200);
 const statuses = ({ body }: Answer): string[] => (body['data'] as Json[]).map(({ status }) => status as string);
 
 describe('one verdict for each', () => {
   test('every item gets exactly one verdict, in the order asked, duplicates included', async () => {
     const [done, other] = [newCase(), newCase({ callee_number: '+62700001' })];
-    await complete(done);
-    await complete(other);
+    await service.complete(done);
+    await service.complete(other);
     const asked = [
       { case_id: other['case_id'] },
       { case_id: 'nobody' },
@@ -60,7 +58,7 @@ describe('one verdict for each', () => {
 
   test('a thousand items are asked at once, one more is refused', async () => {
     const bodies = Array.from({ length: 5 }, () => newCase());
-    for (const body of bodies) await complete(body);
+    for (const body of bodies) await service.complete(body);
     const cases = Array.from({ length: 1000 }, (_, index) => ({
       case_id: bodies[index % 7]?.['case_id'] ?? `none-${index}`,
     }));
@@ -72,9 +70,9 @@ describe('one verdict for each', () => {
   test('every given field must match, and an empty case_id is a value like any other', async () => {
     const number = '+62700002';
     const [named, nameless] = [newCase({ callee_number: number }), newCase({ case_id: '', callee_number: number })];
-    await complete(named);
-    await complete(nameless);
-    const { case_id, workflow_id } = named as Record<string, string>;
+    await service.complete(named);
+    await service.complete(nameless);
+    const { case_id, workflow_id } = named;
     const answer = await lookup({
       cases: [
         { case_id, workflow_id },
@@ -92,7 +90,7 @@ describe('one verdict for each', () => {
   test('of one item the newest hundred cases are shown, and that there are more', async () => {
     const number = '+62700003';
     for (let index = 0; index < 101; index += 1)
-      await complete(newCase({ callee_number: number, case_id: `many-${index}` }));
+      await service.complete(newCase({ callee_number: number, case_id: `many-${index}` }));
     const { body } = await lookup({ cases: [{ callee_number: number }] });
     const { body: list } = await service.get(`/v1/cases?callee_number=${encodeURIComponent(number)}&limit=100`);
     expect(body['data'][0]).toMatchObject({ has_more: true, cases: list['data'] });
@@ -102,7 +100,7 @@ describe('one verdict for each', () => {
   test('what only lies in quarantine is held, until a case is completed', async () => {
     const refused = newCase({ rows: 'none', callee_number: '+62700004' });
     expect((await service.post(refused)).status).toBe(400);
-    const { case_id, workflow_id } = refused as Record<string, string>;
+    const { case_id, workflow_id } = refused;
     const cases = [
       { case_id },
       { case_id, workflow_id },
@@ -110,7 +108,7 @@ describe('one verdict for each', () => {
       { case_id, workflow_id: 'other' },
     ];
     expect(statuses(await lookup({ cases }))).toEqual(['held', 'held', 'held', 'not_seen']);
-    await complete({ ...refused, rows: [] });
+    await service.complete({ ...refused, rows: [] });
     expect(statuses(await lookup({ cases }))).toEqual(['completed', 'completed', 'completed', 'not_seen']);
   });
 
@@ -135,7 +133,7 @@ describe('one verdict for each', () => {
 
   test('numbers are masked without reveal, in the question too', async () => {
     const body = newCase({ callee_number: '+62700005678' });
-    await complete(body);
+    await service.complete(body);
     const answer = await lookup({ cases: [{ callee_number: '+62700005678' }] }, { key: READ_KEY });
     expect(answer.text).not.toContain('70000');
     expect(answer.body['data'][0]).toMatchObject({ asked: { callee_number: '*********678' }, status: 'completed' });
@@ -143,7 +141,7 @@ describe('one verdict for each', () => {
 
   test('strict turns anything not seen into a 404 that lists it', async () => {
     const body = newCase();
-    await complete(body);
+    await service.complete(body);
     const cases = [{ case_id: 'nobody' }, { case_id: body['case_id'] }, { case_id: 'no one' }];
     const answer = await lookup({ cases, strict: true });
     expect(answer.status).toBe(404);
@@ -159,7 +157,7 @@ describe('one verdict for each', () => {
 
   test('it says when the newest notification arrived, and that ingestion is healthy', async () => {
     const body = newCase();
-    await complete(body);
+    await service.complete(body);
     const { body: answer } = await lookup({ cases: [{ case_id: body['case_id'] }] });
     const [found] = answer['data'][0].cases as Json[];
     expect(answer['ingestion']).toEqual({ last_notification_at: found?.['last_notified_at'], degraded: false });
@@ -174,7 +172,7 @@ describe('an answer has some 8 MiB at most, however large its cases are', () => 
       nodetask_name: '',
       node_type: 'call',
     }));
-    for (const case_id of ids) await complete({ ...newCase({ case_id, workflow_id: 'large' }), rows });
+    for (const case_id of ids) await service.complete({ ...newCase({ case_id, workflow_id: 'large' }), rows });
   });
 
   test('a lookup says of each whether it is completed, and shows as many as fit', async () => {
@@ -213,7 +211,7 @@ test('a case that is larger than an answer should be is shown alone, and the lis
     nodetask_name: '',
     node_type: 'call',
   }));
-  for (const case_id of ['a', 'b', 'c']) await complete(newCase({ case_id, workflow_id: 'larger', rows }));
+  for (const case_id of ['a', 'b', 'c']) await service.complete(newCase({ case_id, workflow_id: 'larger', rows }));
   await service.database.query(`UPDATE node_tasks SET nodetask_name = repeat('😀', 400) WHERE workflow_id = 'larger'`);
   const told: string[] = [];
   for (let cursor: string | null = ''; cursor !== null;) {
@@ -286,7 +284,7 @@ describe('waiting', () => {
 
   test('it answers at once if all are completed already', async () => {
     const body = newCase();
-    await complete(body);
+    await service.complete(body);
     const answer = await lookup({ cases: [{ case_id: body['case_id'] }] }, wait(60));
     expect(statuses(answer)).toEqual(['completed']);
     expect(answer.headers.get('preference-applied')).toBe('wait=60');
@@ -298,9 +296,9 @@ describe('waiting', () => {
     const all = lookup({ cases }, wait(60));
     const any = lookup({ cases, mode: 'any' }, wait(60));
     await isWaiting(2);
-    await complete(one);
+    await service.complete(one);
     expect(statuses(await any)).toEqual(['completed', 'not_seen', 'completed']);
-    await complete(other);
+    await service.complete(other);
     expect(statuses(await all)).toEqual(['completed', 'completed', 'completed']);
   });
 
@@ -320,8 +318,8 @@ describe('waiting', () => {
 
   test('a case that a long transaction commits late is told too', async () => {
     const body = newCase();
-    await complete(newCase());
-    const { case_id } = body as { case_id: string };
+    await service.complete(newCase());
+    const { case_id } = body;
     const other = new Client(service.database.url);
     await other.connect();
     try {
@@ -334,7 +332,7 @@ describe('waiting', () => {
         SELECT current_notification_id, 'k', completed_at, 'first', workflow_id, id, '', '' FROM made`, [case_id]); // prettier-ignore
       const waiting = lookup({ cases: [{ case_id }] }, wait(30));
       await isWaiting(1);
-      await complete(newCase()); // a younger transaction that ends first
+      await service.complete(newCase()); // a younger transaction that ends first
       await new Promise((resolve) => setTimeout(resolve, 400));
       await other.query('COMMIT');
       expect(statuses(await waiting)).toEqual(['completed']);

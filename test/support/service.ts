@@ -1,9 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { getDataSourceToken } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
+import { expect } from 'vitest';
 import { type ApiKey, makeApiKey } from '../../src/access/api-key.js';
 import { createApp } from '../../src/app.js';
 import { type Config, parseConfig } from '../../src/config.js';
@@ -37,6 +39,8 @@ export interface TestService {
   readonly database: TestDatabase;
   /** Posts to the webhook: a text or bytes as they are, anything else as JSON. */
   post(body: unknown, headers?: Record<string, string>): Promise<Answer>;
+  /** Posts what is to be acknowledged. */
+  complete(body: Json): Promise<void>;
   /** Asks with a key that may see everything. */
   get(path: string, key?: string): Promise<Answer>;
   stop(): Promise<void>;
@@ -55,11 +59,13 @@ export async function startService({
   await app.listen(0, '127.0.0.1');
   const { port } = app.getHttpServer().address() as { port: number };
   const url = `http://127.0.0.1:${port}`;
+  const post: TestService['post'] = async (body, headers = {}) => send(`${url}${webhookPath()}`, postOf(body, headers));
   return {
     url,
     app,
     database: own,
-    post: async (body, headers = {}) => send(`${url}${webhookPath()}`, postOf(body, headers)),
+    post,
+    complete: async (body) => expect((await post(body)).status).toBe(200),
     get: async (path, key = ALL_KEY) => send(`${url}${path}`, { headers: { authorization: `Bearer ${key}` } }),
     stop: async () => {
       await app.close();
@@ -94,4 +100,9 @@ type Example = Omit<typeof PROVIDER_EXAMPLE, 'rows'> & { rows: Json[] };
 /** The provider's own example, with changes. */
 export function notification(changes: Json = {}): Example & Json {
   return { ...structuredClone(PROVIDER_EXAMPLE), ...changes };
+}
+
+/** The same, of a case that nobody else has. */
+export function newCase(changes: Json = {}): Example & Json {
+  return notification({ case_id: randomUUID(), ...changes });
 }
