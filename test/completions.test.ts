@@ -139,6 +139,25 @@ describe('what is told', () => {
     expect(caseIds((await follow(cursor)).events)).toEqual(bodies.map((body) => body.case_id));
   });
 
+  test('events whose case is gone are passed over, whole pages of them too, and nothing else is', async () => {
+    const workflow_id = 'forgotten';
+    const cursors = [await now(), await now({ workflow_id })];
+    const bodies = Array.from({ length: 12 }, () => newCase({ workflow_id }));
+    for (const body of bodies) await service.complete(body);
+    const [gone, left] = [
+      [...bodies.slice(0, 5), ...bodies.slice(7, 8)],
+      [...bodies.slice(5, 7), ...bodies.slice(8)],
+    ];
+    await service.database.query(`DELETE FROM cases WHERE case_id = ANY ($1)`, [gone.map(({ case_id }) => case_id)]);
+    const leftIds = left.map(({ case_id }) => case_id);
+    expect(caseIds((await follow(cursors[0], { limit: '2' })).events)).toEqual(leftIds);
+    expect(caseIds((await follow(cursors[1], { limit: '2', workflow_id })).events)).toEqual(leftIds);
+    expect((await read({ cursor: cursors[0] as string, limit: '2' })).body).toMatchObject({
+      data: [],
+      caught_up: false,
+    });
+  });
+
   test.each(['limit=0', 'from=then', 'order=desc', 'cursor=AAAA', 'cursor='])('%s is refused', async (parameter) => {
     expect((await service.get(`/v1/completions?${parameter}`)).status).toBe(400);
   });

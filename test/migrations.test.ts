@@ -35,6 +35,13 @@ describe('on an empty database', () => {
     expect(await describeSchema(database)).toEqual(first);
   });
 
+  test('where there is nothing to do the database may be read-only', async () => {
+    await migrate(database.url);
+    const [row] = await database.query<{ name: string }>(`SELECT current_database() AS name`);
+    await database.query(`ALTER DATABASE ${row?.name} SET default_transaction_read_only = on`);
+    expect(await migrate(database.url)).toEqual([]);
+  });
+
   test('a migration waits for the one that is under way, however long that takes, and goes on when its process dies', async () => {
     await database.query(`SELECT pg_advisory_lock(6158420175)`);
     let isDone = false;
