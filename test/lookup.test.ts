@@ -310,9 +310,32 @@ describe('waiting', () => {
   });
 
   test('a preference that cannot be understood is ignored', async () => {
-    for (const prefer of ['wait=soon', 'respond-async', 'wait=-1', 'await=10']) {
+    const others = [
+      'respond-async',
+      'await=10',
+      'foo="a,wait=1"',
+      'foo="\\",wait=1"',
+      'foo; bar="x, wait=1 ,"',
+      'foo="a,wait=1',
+    ];
+    for (const prefer of ['wait=soon', 'wait=-1', 'wait="1', ...others]) {
       const answer = await lookup({ cases: [{ case_id: 'nobody' }] }, { headers: { prefer } });
-      expect(answer.headers.get('preference-applied')).toBeNull();
+      expect(answer.headers.get('preference-applied'), prefer).toBeNull();
+    }
+  });
+
+  test('a wait is found among other preferences, in quotes and with parameters', async () => {
+    const body = newCase();
+    await service.complete(body);
+    for (const prefer of [
+      'foo="a,b" , Wait = 1',
+      'foo="\\"", wait=1',
+      'wait="1"',
+      'wait=1; foo="x,y"',
+      'a=";", wait=1, wait=2',
+    ]) {
+      const answer = await lookup({ cases: [{ case_id: body.case_id }] }, { headers: { prefer } });
+      expect(answer.headers.get('preference-applied'), prefer).toBe('wait=1');
     }
   });
 

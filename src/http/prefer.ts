@@ -4,16 +4,20 @@ import type { Request } from 'express';
 
 const MAX_WAIT_S = 60;
 
-/** `wait=N`, with what RFC 7240 allows around it: other preferences, parameters, quotes, spaces, any case. */
-const WAIT = /(?:^|,)\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=[,;]|$)/i;
+/** What stands between commas. One in a quoted string parts nothing. */
+const PREFERENCE = /(?:[^,"]|"(?:\\.|[^"\\])*"?)+/g;
+
+/** `wait=N`, with what RFC 7240 allows around it: parameters, quotes, spaces, any case. */
+const WAIT = /^\s*wait\s*=\s*("?)(\d{1,9})\1\s*(?:;|$)/i;
 
 /**
  * How many seconds the client is ready to wait (`Prefer: wait=N`, RFC 7240), at most 60; 0 if it did not say. As the
  * standard wants it, what cannot be understood is ignored, and what was applied is told in `Preference-Applied`.
  */
 export function readWait(header: string | string[] | undefined): number {
-  const [, seconds] = WAIT.exec([header ?? ''].flat().join(',')) ?? [];
-  return Math.min(Number(seconds ?? 0), MAX_WAIT_S);
+  const preferences = [header ?? ''].flat().join(',').match(PREFERENCE) ?? [];
+  const [wait] = preferences.flatMap((preference) => WAIT.exec(preference)?.[2] ?? []);
+  return Math.min(Number(wait ?? 0), MAX_WAIT_S);
 }
 
 /** `readWait` of the request. */
