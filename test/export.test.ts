@@ -117,8 +117,8 @@ describe('in CSV', () => {
   const recordOf = async (workflow_id: string): Promise<Json> =>
     parse<Json>(await csvOf(workflow_id), { columns: true })[0] ?? {};
 
-  test.each(['=1+1', '+1', '-1', '@SUM(A1)', '\tx', '\rx', '=1\n+1', '=cmd|a!A1'])(
-    'a text that a spreadsheet would take for a formula (%j) is made harmless',
+  test.each(['=1+1', '+1', '-1', '@SUM(A1)', '\tx', '\rx', '\n=1', '＝1', '=1\n+1', "'=1", "'t", '=cmd|a!A1'])(
+    'a text that a spreadsheet would take for a formula, or for one made harmless (%j), has an apostrophe before it',
     async (text) => {
       const rows = [{ nodetask_id: text, nodetask_name: text, node_type: text, task_id: text }];
       await service.post(notification({ workflow_id: text, workflow_name: text, case_id: text, rows }));

@@ -31,8 +31,9 @@ a minute is cut off. At most two exports run at once in a process; another is an
 **CSV** (RFC 4180, UTF-8 with a byte order mark, CRLF): a header, then a line for each case. Columns:
 ${CSV_COLUMNS.map((column) => `\`${column}\``).join(', ')}. The last four list the node tasks in order, joined by \`|\`; in a
 value \`|\` is written \`\\|\`, and a backslash \`\\\\\`; a missing \`task_id\` is empty and keeps its place. So that no
-spreadsheet takes a text for a formula, one that begins with \`=\`, \`+\`, \`-\`, \`@\`, a tab or a carriage return has an
-apostrophe before it, whole phone numbers too.`,
+spreadsheet takes a text for a formula, one that begins with \`=\`, \`+\`, \`-\` or \`@\` (full-width ones too), a tab, a carriage
+return or a line feed has an apostrophe before it, whole phone numbers too; and so has one that begins with an apostrophe: taking
+one away gives back what it was.`,
   })
   @ApiOkResponse({
     description: 'The file.',

@@ -48,9 +48,18 @@ export const EXPORT_FORMATS = {
         record_delimiter: LINE_END,
         quoted_match: /[\r\n]/, // the library itself quotes only where its own line end occurs
         escape_formulas: true,
+        cast: { string: escapeStart },
       }),
   },
 } as const satisfies Record<string, ExportFormat>;
+
+/**
+ * What the library leaves out: a line feed, which a spreadsheet may skip to find a formula behind it, and the apostrophe itself,
+ * so that one taken away always gives back what was written.
+ */
+function escapeStart(text: string): string {
+  return /^['\n]/.test(text) ? `'${text}` : text;
+}
 
 /** In the order of CSV_COLUMNS. */
 function toRecord({ node_tasks: tasks, ...one }: CaseResponse): (string | number)[] {
