@@ -18,6 +18,7 @@ const REPLICAS = 3;
 
 let database: TestDatabase;
 let dataSources: DataSource[];
+let metrics: Metrics[];
 let names: Names[];
 let writers: Writer[];
 beforeAll(async () => {
@@ -27,11 +28,12 @@ beforeAll(async () => {
       new DataSource(dataSourceOptions(database.url, INGEST_POOL)).initialize(),
     ),
   );
-  names = dataSources.map((dataSource) => new Names(dataSource));
-  writers = dataSources.map((dataSource, replica) => {
-    const metrics = new Metrics(dataSource, dataSource, new DoorState());
-    return new Writer(dataSource, names[replica] as Names, new Erasures(dataSource), metrics);
-  });
+  metrics = dataSources.map((dataSource) => new Metrics(dataSource, dataSource, new DoorState()));
+  names = dataSources.map((dataSource, replica) => new Names(dataSource, metrics[replica] as Metrics));
+  writers = dataSources.map(
+    (dataSource, replica) =>
+      new Writer(dataSource, names[replica] as Names, new Erasures(dataSource), metrics[replica] as Metrics),
+  );
 });
 afterAll(async () => {
   await Promise.all(dataSources.map(async (dataSource) => dataSource.destroy()));
@@ -121,6 +123,36 @@ test('a name that flips back is right in the end, even if the one who said it la
   expect(await database.query(`SELECT workflow_name FROM workflows`)).toEqual([{ workflow_name: 'A' }]);
   await renaming.end();
   await holder.end();
+});
+
+test('a deadlock does not keep a name from being put right', async () => {
+  await database.query(`TRUNCATE workflows, node_tasks, cases, case_node_tasks, notifications`);
+  const newest = toNotification({ caseId: 'a', time: 3, content: 1, name: 'A' });
+  await writeAll(writers[0] as Writer, [newest]);
+  const since = { named_at: new Date(Date.UTC(2026, 0, 1, 0, 0, 2)), named_by: newId() };
+  const [row] = await database.query<{ id: string }>(
+    `UPDATE node_tasks SET nodetask_name = 'Call B', named_at = $1, named_by = $2 RETURNING pg_current_xact_id()::text AS id`,
+    [since.named_at, since.named_by],
+  );
+  const rename = async (client: Client, nodetaskId: string): Promise<unknown> =>
+    client.query(`UPDATE node_tasks SET named_at = named_at WHERE nodetask_id = $1`, [nodetaskId]);
+  const other = await open();
+  await other.query(`SET LOCAL deadlock_timeout = '1h'`); // so that it is always the service's transaction that gives way
+  await rename(other, 'node 1');
+  names[0]?.settle([{ workflowId: newest.completion.workflow_id, transaction: row?.id as string, since }]);
+  // It has renamed the first node task, and waits for the second one.
+  await expect
+    .poll(async () =>
+      database.query(`SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%new_cases%'`),
+    )
+    .toHaveLength(1);
+  await rename(other, 'node 0');
+  await other.query('ROLLBACK');
+  await names[0]?.settled();
+  expect(await metrics[0]?.registry.metrics()).toContain('airudder_write_retries_total{code="40P01"} 1');
+  const named = await database.query(`SELECT nodetask_name FROM node_tasks`);
+  expect(named).toEqual([{ nodetask_name: 'Call A' }, { nodetask_name: 'Call A' }]);
+  await other.end();
 });
 
 async function open(): Promise<Client> {

@@ -3,11 +3,13 @@ import { Injectable, Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { NodeTaskEntity, WorkflowEntity } from '../database/entities.js';
 import { describeError } from '../database/errors.js';
+import { Metrics } from '../operations/metrics.js';
 import { type NameRows, type Renaming, writeBatch } from './batch.js';
 import { Connection, type Statement } from '../database/connection.js';
 import { type Batch, fold } from './fold.js';
 import { judgeAgain, type Kind, type Notification } from './notification.js';
 import { Refusal } from './refusal.js';
+import { retried } from './retried.js';
 import { ALL_SEE, HAVE_ENDED, READ_NEWER } from './names.statements.js';
 
 const PAGE_SIZE = 500;
@@ -34,7 +36,10 @@ export class Names {
   readonly #open = new Map<string, Renaming>();
   #running: Promise<void> | undefined;
 
-  constructor(private readonly dataSource: DataSource) {}
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly metrics: Metrics,
+  ) {}
 
   /** Looks again in the background: nobody's answer waits for it. */
   settle(renamings: readonly Renaming[]): void {
@@ -74,8 +79,8 @@ export class Names {
     }
     const newest = new NewestNames();
     for (const renaming of renamings) await this.readNewer(renaming, newest);
-    const { renamings: again } = await Connection.use(this.dataSource, async (connection) =>
-      writeBatch(connection, NOTHING, newest.rows, ALL_ERASURES),
+    const { renamings: again } = await retried(this.metrics, async () =>
+      Connection.use(this.dataSource, async (connection) => writeBatch(connection, NOTHING, newest.rows, ALL_ERASURES)),
     );
     return again;
   }

@@ -1,8 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { CaseEntity } from '../database/entities.js';
-import { describeError, isErasureUnknown, isRefused, isRetryable } from '../database/errors.js';
+import { isErasureUnknown, isRefused } from '../database/errors.js';
 import { Metrics } from '../operations/metrics.js';
 import { encodeColumns } from './arrays.js';
 import { type Outcomes, writeBatch, type Written } from './batch.js';
@@ -11,11 +10,8 @@ import { type Batch, comesOutOfOrder, type Delivered, fold, identityOf } from '.
 import { Erasures } from './erasures.js';
 import { Names, namesOf } from './names.js';
 import type { Notification } from './notification.js';
+import { retried } from './retried.js';
 import { DELETE_CONTENTS, IDENTITY, LOCK_CASES, MOVE_CONTENTS, MOVED, READ_HISTORIES, REF } from './statements.js';
-
-/** More than that many deadlocks or broken connections in a row are no accident. */
-const MAX_FAILURES = 5;
-const MAX_PAUSE_MS = 20;
 
 /** Told of each notification once, as soon as its fate is certain. */
 export interface Report {
@@ -65,29 +61,23 @@ export class Writer {
 
   /** @returns those that this way could not write */
   private async attempt(way: Way, all: readonly Notification[], report: Report): Promise<readonly Notification[]> {
-    for (let failures = 0, batch = all; ;) {
-      batch = this.passOverErased(batch, report);
-      if (batch.length === 0) return [];
+    let batch = all;
+    const write = async (connection: Connection): Promise<Written> => {
+      batch = this.passOverErased(batch, report); // in the same turn as it says what it knows: others learn meanwhile
+      return way(connection, batch, this.erasures.known);
+    };
+    while (batch.length > 0) {
       try {
-        const { outcomes, renamings } = await Connection.use(this.dataSource, async (connection) =>
-          way(connection, batch, this.erasures.known),
-        );
+        const { outcomes, renamings } = await retried(this.metrics, async () => Connection.use(this.dataSource, write));
         report.committed(outcomes);
         this.names.settle(renamings);
         return batch.filter((notification) => !outcomes.has(notification));
       } catch (error) {
-        if (isErasureUnknown(error)) {
-          await this.erasures.learn();
-          continue;
-        }
-        if (isRefused(error)) throw new BatchRefusedError(batch, error);
-        failures += 1;
-        if (!isRetryable(error) || failures === MAX_FAILURES) throw error;
-        const { code, name } = describeError(error);
-        this.metrics.countRetry(code ?? name);
-        await sleep(Math.random() * MAX_PAUSE_MS);
+        if (!isErasureUnknown(error)) throw isRefused(error) ? new BatchRefusedError(batch, error) : error;
+        await this.erasures.learn();
       }
     }
+    return [];
   }
 
   /** @returns those that may be written, as far as this process knows */
