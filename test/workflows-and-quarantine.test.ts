@@ -86,7 +86,10 @@ describe('workflows', () => {
       ['b', 1],
       ['c', 1],
     ]);
-    expect(second.body['next_cursor']).toBeNull();
+    expect(second.body).toEqual({
+      data: [{ nodetask_id: 'c', nodetask_name: 'Nc', node_type: 'call', case_count: 1 }],
+      next_cursor: null,
+    });
   });
 
   test('an id that two workflows give to a node task is counted for each by itself', async () => {
@@ -105,6 +108,36 @@ describe('workflows', () => {
   test('a workflow whose cases went through nothing has an empty list of node tasks', async () => {
     await service.post(notification({ workflow_id: 'no nodes', rows: [] }));
     expect((await service.get('/v1/workflows/no%20nodes/node-tasks')).body).toEqual({ data: [], next_cursor: null });
+  });
+});
+
+describe('names as long as a body', () => {
+  const ids = Array.from({ length: 20 }, (_, n) => `long ${String(n).padStart(2, '0')}`);
+  const name = 'n'.repeat(500_000);
+  beforeAll(async () => {
+    for (const id of ids) {
+      await service.complete(notification({ workflow_id: id, workflow_name: name, rows: [] }));
+      const rows = [{ nodetask_id: id, nodetask_name: name, node_type: 'call' }];
+      await service.complete(notification({ workflow_id: 'long tasks', case_id: id, rows }));
+    }
+  });
+
+  test.each([
+    ['workflows', '/v1/workflows', 'workflow_id'],
+    ['node tasks', '/v1/workflows/long%20tasks/node-tasks', 'nodetask_id'],
+  ])('come whole in pages of some 8 MiB, which miss no %s', async (_, path, id) => {
+    const seen: string[] = [];
+    let pages = 0;
+    for (let next: string | null = ''; next !== null; pages += 1) {
+      const { body, text }: Answer = await service.get(`${path}?limit=1000${next && `&cursor=${next}`}`);
+      expect(text.length).toBeLessThan(10 * 2 ** 20);
+      const long = (body['data'] as Json[]).filter((each) => ids.includes(each[id] as string));
+      for (const each of long) expect(each[id.replace('id', 'name')]).toBe(name);
+      seen.push(...long.map((each) => each[id] as string));
+      next = body['next_cursor'] as string | null;
+    }
+    expect(pages).toBe(2);
+    expect(seen.toSorted()).toEqual(ids);
   });
 });
 

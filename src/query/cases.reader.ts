@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { CaseFilter, CaseQuery } from './case.query.js';
 import { type CaseRow, CaseResponse, type CasesPage } from './case.response.js';
-import { fitting, GET_CASE, selectCases } from './cases.statement.js';
+import { fittingCases, GET_CASE, selectCases } from './cases.statement.js';
 import { Cursors } from './cursor.js';
 import { Ingestion, LAST_NOTIFICATION_AT } from './ingestion.js';
 import { MAX_LIMIT, toPage } from './page.js';
@@ -87,7 +87,7 @@ export function listStatement(
   const text = `
     SELECT *
     FROM (SELECT ${LAST_NOTIFICATION_AT} AS last_notification_at, ${total} AS total) AS known
-    LEFT JOIN (${fitting(page, `completed_at ${query.order}, id ${query.order}`)}) AS page ON true
+    LEFT JOIN (${fittingCases(page, `completed_at ${query.order}, id ${query.order}`)}) AS page ON true
     ${order}`;
   return { text, parameters };
 }

@@ -1,3 +1,5 @@
+import { fitting } from './fitting.statement.js';
+
 /**
  * A label may be nearly as long as a body, and an answer may repeat it for every case and node task that it shows. Where
  * labels would take more than this they are cut; the workflow and its node tasks, asked for themselves, have them whole.
@@ -48,17 +50,6 @@ export const selectCases = (shown: string): string =>
 /** One case whole. */
 export const GET_CASE = casesWhoseIds('= $1');
 
-/** An answer holds whole cases up to so many bytes of node tasks, and one more: a case may be nearly as large as a body. */
-export const MAX_CONTENT_BYTES = 8 * 2 ** 20;
-
-/**
- * The first of some cases, as far as they fit into one answer; with `bytes` of each, and how many there were as `found`.
- *
- * @param cases a statement that selects cases whole
- * @param order of its columns, by which they come
- */
-export const fitting = (cases: string, order: string): string => `
-  SELECT * FROM (
-    SELECT whole.*, count(*) OVER () AS found, sum(bytes) OVER (ORDER BY ${order}) AS bytes_so_far
-    FROM (SELECT *, coalesce(octet_length(node_tasks::text), 0) AS bytes FROM (${cases}) AS cases) AS whole) AS sized
-  WHERE bytes_so_far - bytes <= ${MAX_CONTENT_BYTES}`;
+/** The first of some cases, given by a statement that selects them whole, as far as they fit into one answer. */
+export const fittingCases = (cases: string, order: string): string =>
+  fitting(cases, 'coalesce(octet_length(node_tasks::text), 0)', order);

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { CaseRow } from './case.response.js';
-import { fitting, selectCases } from './cases.statement.js';
+import { fittingCases, selectCases } from './cases.statement.js';
 import type { CompletionRow } from './completion.response.js';
 import { Problem } from '../http/problem.js';
 import { HORIZON, IS_EVENT } from './feed-horizon.js';
@@ -40,7 +40,7 @@ export const READ_COMPLETIONS = `
   CROSS JOIN (SELECT removed_position, removed_id FROM feed_clock) AS removed
   LEFT JOIN (SELECT position AS last_position, id AS last_id FROM scanned ORDER BY position DESC, id DESC LIMIT 1)
     AS looked ON true
-  LEFT JOIN (${fitting(
+  LEFT JOIN (${fittingCases(
     `SELECT events.position, events.notification_id, events.received_at, events.verdict, whole.*
     FROM events
     LEFT JOIN (${selectCases('SELECT DISTINCT case_ref AS id FROM events')}) AS whole ON whole.id = events.case_ref`,

@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { maskNumber } from '../access/mask.js';
 import { type CaseRow, CaseResponse } from './case.response.js';
-import { fitting, MAX_CONTENT_BYTES, selectCases } from './cases.statement.js';
+import { fittingCases, selectCases } from './cases.statement.js';
+import { MAX_CONTENT_BYTES } from './fitting.statement.js';
 import { Ingestion, LAST_NOTIFICATION_AT } from './ingestion.js';
 import type { AskedCase } from './lookup.request.js';
 import type { LookupResponse, VerdictResponse } from './lookup.response.js';
@@ -62,7 +63,7 @@ export const LOOK_UP = `
   FROM (SELECT ${LAST_NOTIFICATION_AT} AS last_notification_at, ARRAY (SELECT place::integer FROM held) AS held) AS known
   LEFT JOIN (
     (SELECT id, array_agg(place::integer) AS places FROM matches GROUP BY id) AS places
-    LEFT JOIN (${fitting(selectCases('SELECT DISTINCT id FROM matches'), 'completed_at DESC, id DESC')}) AS found USING (id)
+    LEFT JOIN (${fittingCases(selectCases('SELECT DISTINCT id FROM matches'), 'completed_at DESC, id DESC')}) AS found USING (id)
   ) ON true`;
 
 /** A case that does not fit into the answer has its places and nothing else; where nothing matches, there are none. */

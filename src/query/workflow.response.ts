@@ -75,7 +75,12 @@ export class NodeTaskResponse {
   case_count: number;
 
   static from(this: void, row: NodeTaskRow): NodeTaskResponse {
-    return { ...row, case_count: Number(row.case_count) };
+    return {
+      nodetask_id: row.nodetask_id,
+      nodetask_name: row.nodetask_name,
+      node_type: row.node_type,
+      case_count: Number(row.case_count),
+    };
   }
 }
 

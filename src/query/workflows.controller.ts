@@ -21,7 +21,9 @@ export class WorkflowsController {
   @ApiOperation({
     operationId: 'listWorkflows',
     summary: 'Workflows, newest activity first',
-    description: 'All pages of one list rank by the activity at the moment of its first page.',
+    description:
+      'All pages of one list rank by the activity at the moment of its first page. A page holds fewer than `limit` where names ' +
+      'would take more than some 8 MiB.',
   })
   @ApiPage(WorkflowsPage)
   @ApiProblems('invalid_request', 'invalid_cursor')
@@ -42,7 +44,8 @@ export class WorkflowsController {
   @ApiOperation({
     operationId: 'listNodeTasks',
     summary: 'The node tasks of a workflow, with how many cases went through each',
-    description: 'In order of `nodetask_id`.',
+    description:
+      'In order of `nodetask_id`. A page holds fewer than `limit` where names would take more than some 8 MiB.',
   })
   @ApiParam(idParam)
   @ApiPage(NodeTasksPage)

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Cursors } from './cursor.js';
+import { fitting } from './fitting.statement.js';
 import { type Page, type PageQuery, toPage } from './page.js';
 import { Reads } from './reads.js';
 import {
@@ -12,12 +13,24 @@ import {
 } from './workflow.response.js';
 
 /**
+ * As many as fit into an answer, for a name may be nearly as long as a body. PostgreSQL knows how long a name is without
+ * reading it.
+ */
+const page = (rows: string, name: string, order: string): string =>
+  `${fitting(rows, `octet_length(${name})`, order)} ORDER BY ${order}`;
+
+/** Of the rows of such a page. */
+interface Found {
+  readonly found: string;
+}
+
+/**
  * Ranks workflows by their newest notification up to a moment, read from ix_notifications_workflow; where all were removed for
  * their age, by their newest case, from ix_cases_workflow. The later pages of a
  * list keep the moment of its first page: what arrives meanwhile cannot move a workflow past the reader.
  */
-export const LIST_WORKFLOWS = `
-  SELECT w.workflow_id, w.workflow_name, n.received_at AS last_notified_at
+export const LIST_WORKFLOWS = page(
+  `SELECT w.workflow_id, w.workflow_name, n.received_at AS last_notified_at
   FROM workflows w
   CROSS JOIN LATERAL (
     SELECT coalesce(
@@ -31,7 +44,10 @@ export const LIST_WORKFLOWS = `
        LIMIT 1)) AS received_at) AS n
   WHERE (n.received_at, w.workflow_id) < ($2, $3)
   ORDER BY n.received_at DESC, w.workflow_id DESC
-  LIMIT $4`;
+  LIMIT $4`,
+  'workflow_name',
+  'last_notified_at DESC, workflow_id DESC',
+);
 
 /** Counts in ix_notifications_workflow and ix_cases_workflow. A workflow whose cases were all removed is not told any more. */
 export const GET_WORKFLOW = `
@@ -49,8 +65,8 @@ export const GET_WORKFLOW = `
  * Pages along pk_node_tasks; counts in ix_case_node_tasks_nodetask. An id that only one workflow has (ix_node_tasks_nodetask), as is
  * the provider's way, is counted in the index alone; else each entry's row says whose it is.
  */
-export const LIST_NODE_TASKS = `
-  SELECT n.nodetask_id, n.nodetask_name, n.node_type,
+export const LIST_NODE_TASKS = page(
+  `SELECT n.nodetask_id, n.nodetask_name, n.node_type,
     CASE WHEN (SELECT count(*) FROM node_tasks other WHERE other.nodetask_id = n.nodetask_id) = 1
       THEN (SELECT count(DISTINCT s.case_ref) FROM case_node_tasks s WHERE s.nodetask_id = n.nodetask_id)
       ELSE (SELECT count(DISTINCT s.case_ref) FROM case_node_tasks s
@@ -59,7 +75,10 @@ export const LIST_NODE_TASKS = `
   FROM node_tasks n
   WHERE n.workflow_id = $1 AND n.nodetask_id > $2
   ORDER BY n.nodetask_id
-  LIMIT $3`;
+  LIMIT $3`,
+  'nodetask_name',
+  'nodetask_id',
+);
 
 const EXISTS = `SELECT FROM workflows WHERE workflow_id = $1`;
 
@@ -76,10 +95,19 @@ export class WorkflowsReader {
     const [asOf, before, workflowId] = position
       ? [new Date(position[0] as number), new Date(position[1] as number), position[2]]
       : ['infinity', 'infinity', ''];
-    const rows = await this.reads.query<WorkflowRow>(LIST_WORKFLOWS, [asOf, before, workflowId, query.limit + 1]);
+    const rows = await this.reads.query<WorkflowRow & Found>(LIST_WORKFLOWS, [
+      asOf,
+      before,
+      workflowId,
+      query.limit + 1,
+    ]);
     const moment = position?.[0] ?? rows[0]?.last_notified_at.getTime() ?? 0;
-    return toPage(rows, query.limit, WorkflowResponse.from, async (last) =>
-      this.cursors.write(question, [moment, last.last_notified_at.getTime(), last.workflow_id]),
+    return toPage(
+      rows,
+      query.limit,
+      WorkflowResponse.from,
+      async (last) => this.cursors.write(question, [moment, last.last_notified_at.getTime(), last.workflow_id]),
+      Number(rows[0]?.found),
     );
   }
 
@@ -92,10 +120,18 @@ export class WorkflowsReader {
   async listNodeTasks(workflowId: string, query: PageQuery): Promise<Page<NodeTaskResponse> | undefined> {
     const question = ['node tasks', workflowId];
     const position = (await this.cursors.read(question, query.cursor)) ?? [''];
-    const rows = await this.reads.queryById<NodeTaskRow>(LIST_NODE_TASKS, [workflowId, position[0], query.limit + 1]);
+    const rows = await this.reads.queryById<NodeTaskRow & Found>(LIST_NODE_TASKS, [
+      workflowId,
+      position[0],
+      query.limit + 1,
+    ]);
     if (rows.length === 0 && (await this.reads.queryById<object>(EXISTS, [workflowId])).length === 0) return undefined;
-    return toPage(rows, query.limit, NodeTaskResponse.from, async (last) =>
-      this.cursors.write(question, [last.nodetask_id]),
+    return toPage(
+      rows,
+      query.limit,
+      NodeTaskResponse.from,
+      async (last) => this.cursors.write(question, [last.nodetask_id]),
+      Number(rows[0]?.found),
     );
   }
 }
