@@ -121,7 +121,8 @@ test('a deadlock with another transaction is survived', async () => {
   const before = await retries('40P01');
   // In one batch: the service makes "dead a", and waits for "dead b" while the other one waits for "dead a".
   const posts = postAll(['dead a', 'dead b', 'dead c']);
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  const waiting = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+  await expect.poll(async () => database.query(waiting), POLL).toHaveLength(1);
   await other.query(insert('dead a'));
   await other.query(`ROLLBACK`);
   const answers = await posts;

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Client } from 'pg';
+import { Pool } from 'pg';
 import { vi } from 'vitest';
 import { migrate } from '../../src/database/migrate.js';
 import type { TestDatabase } from './database.js';
@@ -29,14 +29,13 @@ export class ReplicatedPostgres {
     const url = await this.primary.createDatabase();
     if (!empty) await migrate(url);
     await this.caughtUp();
-    const client = new Client(url);
-    client.on('error', () => undefined); // a test may end the server under it
-    await client.connect();
+    const pool = new Pool({ connectionString: url, max: 1, idleTimeoutMillis: 0 });
+    pool.on('error', () => undefined); // a test may end the server under it
     return {
       url,
       query: async <R extends object>(text: string, parameters?: unknown[]) =>
-        (await client.query<R>(text, parameters)).rows,
-      drop: async () => client.end(),
+        (await pool.query<R>(text, parameters)).rows,
+      drop: async () => pool.end(),
     };
   }
 
