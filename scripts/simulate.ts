@@ -6,7 +6,7 @@ import { urlToHttpOptions } from 'node:url';
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { GENERATED_WEBHOOK_TOKEN, readSecret } from '../src/access/generated-secrets.js';
 import { parseConfig, readEnvironment } from '../src/config.js';
-import { findLocalInstance } from '../src/local/data-dir-lock.js';
+import { findServiceUrl, THIS_MACHINE } from './local-service.js';
 import { type Mixture, type Post, simulateNotifications } from './simulated-notifications.js';
 import {
   type Answer,
@@ -44,7 +44,6 @@ interface Plan extends Mixture {
 }
 
 const MAX_SEED = 2 ** 32 - 1;
-const THIS_MACHINE = ['127.0.0.1', 'localhost', '[::1]'];
 const ANSWER_TIMEOUT_MS = 30_000;
 /** How long Ctrl-C waits for the answers to what is under way. */
 const STOP_TIMEOUT_MS = 5_000;
@@ -145,14 +144,6 @@ function checkUrl(given: string): string {
     throw new Error('--url must be like http://127.0.0.1:3000, or the webhook URL that the service shows at its start');
   }
   return given;
-}
-
-async function findServiceUrl(): Promise<string> {
-  const { dataDir } = parseConfig(readEnvironment());
-  const instance = await findLocalInstance(dataDir);
-  if (!instance) throw new Error(`no service uses ${dataDir} now: run \`npm start\` first, or give --url`);
-  if (!instance.url) throw new Error(`the service with process id ${instance.pid} is still starting: try again`);
-  return instance.url;
 }
 
 /** As the service does: it makes a token only where none is given. */

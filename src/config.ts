@@ -21,6 +21,9 @@ export interface Config {
   readonly generateSecrets: boolean;
   readonly bodyLimitBytes: number;
   readonly spoolMaxBytes: number;
+  readonly quarantineMaxRows: number;
+  /** Of the bodies. */
+  readonly quarantineMaxBytes: number;
   /** Days after which rows are removed; undefined keeps them. */
   readonly retention: Retention;
 }
@@ -57,6 +60,8 @@ export const SETTINGS = [
     '1073741824',
     'Room in `DATA_DIR/spool` for notifications that PostgreSQL cannot take yet; a notification needs about 1 kB.',
   ],
+  ['QUARANTINE_MAX_ROWS', '100000', 'Refused bodies that are kept at most; beyond them `503`, and nothing is evicted.'],
+  ['QUARANTINE_MAX_BYTES', '1073741824', 'Bytes that refused bodies may have together, likewise.'],
   ['RETAIN_BODIES_DAYS', 'none', 'Days after which the bytes of a notification are removed. None keeps them.'],
   ['RETAIN_NOTIFICATIONS_DAYS', 'none', 'Days after which a notification is removed, and its event in the feed.'],
   ['RETAIN_QUARANTINE_DAYS', 'none', 'Days after which a refused body is removed that did not come again.'],
@@ -105,6 +110,8 @@ export function parseConfig(environment: Environment): Config {
     bodyLimitBytes: parseInteger('BODY_LIMIT_BYTES', get('BODY_LIMIT_BYTES') ?? '1048576', 1, 64 * 1024 * 1024),
     retention: parseRetention(get),
     spoolMaxBytes: parseInteger('SPOOL_MAX_BYTES', get('SPOOL_MAX_BYTES') ?? '1073741824', 0, 2 ** 40),
+    quarantineMaxRows: parseInteger('QUARANTINE_MAX_ROWS', get('QUARANTINE_MAX_ROWS') ?? '100000', 0, 1_000_000_000),
+    quarantineMaxBytes: parseInteger('QUARANTINE_MAX_BYTES', get('QUARANTINE_MAX_BYTES') ?? '1073741824', 0, 2 ** 40),
   };
 }
 

@@ -12,8 +12,14 @@ const SCOPE_SETS: Scope[][] = [
 ];
 const keyOf = (scopes: readonly Scope[]): string => `key-${scopes.join('-')}`;
 
-/** What the one endpoint that is posted to is asked. */
-const ASKED = '{"cases":[{"case_id":"a"}]}';
+/** What the endpoints that are posted to are asked, by the end of their paths. */
+const ASKED: [end: RegExp, body: Json][] = [
+  [/lookup$/, { cases: [{ case_id: 'a' }] }],
+  [/replay$/, {}],
+  [/quarantine\/discard$/, { filter: { reason: 'not_json' }, reason: 'Noise.' }],
+  [/discard$/, { reason: 'Noise.' }],
+];
+const askedOf = (path: string): string => JSON.stringify(ASKED.find(([end]) => end.test(path))?.[1]);
 
 let service: TestService;
 let endpoints: { method: string; path: string; scope: Scope }[];
@@ -61,7 +67,7 @@ describe('every endpoint under /v1', () => {
         const answer = await fetch(`${service.url}${path}`, {
           method,
           headers: { authorization: `Bearer ${keyOf(scopes)}`, 'content-type': 'application/json' },
-          ...(method === 'POST' && { body: ASKED }),
+          ...(method === 'POST' && { body: askedOf(path) }),
         });
         if (scopes.includes(scope)) {
           expect([200, 404], path).toContain(answer.status);
@@ -82,7 +88,7 @@ test('an unknown parameter is refused by every endpoint under /v1, whatever its 
       const answer = await send(`${service.url}${path}?${encodeURIComponent(name)}=1`, {
         method,
         headers: { authorization: `Bearer ${keyOf(['read', 'operate'])}`, 'content-type': 'application/json' },
-        ...(method === 'POST' && { body: ASKED }),
+        ...(method === 'POST' && { body: askedOf(path) }),
       });
       expect(answer.status, `${path} ${name}`).toBe(400);
       expect(answer.body).toMatchObject({ code: 'invalid_request', errors: [{ message: 'is not a known parameter' }] });

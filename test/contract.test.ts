@@ -36,6 +36,7 @@ interface Ids {
   case: string;
   notification: string;
   refused: string;
+  discarded: string;
   erasure: string;
   /** Of the feed, before what was removed. */
   expired: string;
@@ -63,6 +64,17 @@ const requestsOf = (ids: Ids): Record<string, Request[]> => ({
   listCaseNotifications: [{ path: `/v1/cases/${ids.case}/notifications` }],
   getNotification: [{ path: `/v1/notifications/${ids.notification}` }],
   listQuarantine: [{ path: '/v1/quarantine' }],
+  listQuarantineActions: [{ path: '/v1/quarantine/actions?limit=1' }],
+  replayQuarantine: [
+    { path: '/v1/quarantine/replay', body: { filter: { reason: 'invalid_fields' }, limit: 1 } },
+    { path: '/v1/quarantine/replay', body: { cursor: 'altered' } },
+  ],
+  discardQuarantine: [
+    { path: '/v1/quarantine/discard', body: { filter: { reason: 'not_json' }, reason: 'Why not?', dry_run: true } },
+    { path: '/v1/quarantine/discard', body: { filter: { reason: 'not_json' }, reason: 'Why not?', cursor: 'altered' } },
+  ],
+  replayQuarantined: [{ path: `/v1/quarantine/${ids.refused}/replay` }],
+  discardQuarantined: [{ path: `/v1/quarantine/${ids.discarded}/discard`, body: { reason: 'Why not?' } }],
   getQuarantined: [{ path: `/v1/quarantine/${ids.refused}` }],
   erase: [{ path: '/v1/erasures', body: { callee_number: '+62000' } }],
   listErasures: [{ path: '/v1/erasures' }],
@@ -106,13 +118,21 @@ async function askOfOneThatIsWell(): Promise<void> {
   const kept = (await service.post(notification(about))).headers.get('x-request-id') ?? '';
   await service.post(notification({ ...about, case_id: 'd' }));
   const refused = (await service.post(notification({ ...about, rows: [{}] }))).body['request_id'] as string;
+  const discarded = (await service.post('not JSON')).body['request_id'] as string;
   const { case: found } = (await service.get(`/v1/notifications/${kept}`)).body;
   const erasure = await send(`${service.url}/v1/erasures`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${ALL_KEY}` },
     body: JSON.stringify({ callee_number: '+62000' }),
   });
-  requests = requestsOf({ case: found.id, notification: kept, refused, erasure: erasure.body['id'], expired });
+  requests = requestsOf({
+    case: found.id,
+    notification: kept,
+    refused,
+    discarded,
+    erasure: erasure.body['id'],
+    expired,
+  });
   await askAll(service, waysToAsk);
   await service.stop();
 }

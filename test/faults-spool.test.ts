@@ -50,7 +50,7 @@ async function outlastFullSpool(service: Booted, traffic: Traffic): Promise<void
   const ready = await readiness(service.url);
   expect([ready.status, ready.body]).toEqual([
     503,
-    { status: 'not_ready', postgres: 'down', spool: 'full', spooled: expect.any(Number) },
+    { status: 'not_ready', postgres: 'down', spool: 'full', spooled: expect.any(Number), quarantine: 'unknown' },
   ]);
   expect(ready.body['spooled']).toBeGreaterThan(0);
   expect(await metric(service.url, 'airudder_door_accepting')).toBe(0);

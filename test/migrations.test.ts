@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises';
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -5,7 +6,7 @@ import { dataSourceOptions } from '../src/database/data-source.js';
 import { migrate } from '../src/database/migrate.js';
 import { createDatabase, type TestDatabase } from './support/database.js';
 
-const MIGRATIONS = 4;
+const MIGRATIONS = (await readdir('migrations')).length;
 
 describe('on an empty database', () => {
   let database: TestDatabase;

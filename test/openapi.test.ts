@@ -62,6 +62,7 @@ test('every endpoint of the contract is in it, and nothing else', () => {
     'GET /v1/erasures/{id}',
     'GET /v1/notifications/{id}',
     'GET /v1/quarantine',
+    'GET /v1/quarantine/actions',
     'GET /v1/quarantine/{id}',
     'GET /v1/stats/completions',
     'GET /v1/workflows',
@@ -69,6 +70,10 @@ test('every endpoint of the contract is in it, and nothing else', () => {
     'GET /v1/workflows/{workflow_id}/node-tasks',
     'POST /v1/cases/lookup',
     'POST /v1/erasures',
+    'POST /v1/quarantine/discard',
+    'POST /v1/quarantine/replay',
+    'POST /v1/quarantine/{id}/discard',
+    'POST /v1/quarantine/{id}/replay',
     'POST /webhooks/airudder/{token}/{kind}',
   ]);
 });

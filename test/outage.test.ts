@@ -10,7 +10,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from '../src/local/embed
 import { queryAt } from './support/query-at.js';
 import { type Json, notification, startService, type TestService } from './support/service.js';
 
-const READY = { status: 'ready', postgres: 'up', spool: 'empty', spooled: 0 };
+const READY = { status: 'ready', postgres: 'up', spool: 'empty', spooled: 0, quarantine: 'ok' };
 const POLL = { timeout: 30_000, interval: 50 };
 
 let directory: string;
@@ -47,7 +47,13 @@ test('while PostgreSQL is away notifications are accepted, and refused ones kept
   expect((await service.get('/v1/cases')).body).toMatchObject({ status: 503, code: 'service_unavailable' });
   const ready = await service.get('/health/ready');
   expect(ready.status).toBe(200);
-  expect(ready.body).toEqual({ status: 'ready', postgres: 'down', spool: 'holding', spooled: 2 });
+  expect(ready.body).toEqual({
+    status: 'ready',
+    postgres: 'down',
+    spool: 'holding',
+    spooled: 2,
+    quarantine: 'unknown',
+  });
   const metrics = (await service.get('/metrics')).text;
   expect(metrics).toMatch('accepted_total{verdict="spooled"} 1');
   expect(metrics).toMatch(/^airudder_door_spooling 1$/m);

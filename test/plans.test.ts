@@ -7,7 +7,6 @@ import { GET_CASE } from '../src/query/cases.statement.js';
 import { READ_COMPLETIONS, READ_END } from '../src/query/completions.reader.js';
 import { LOOK_UP } from '../src/query/lookup.reader.js';
 import { GET_NOTIFICATION, LIST_NOTIFICATIONS_OF_CASE } from '../src/query/notifications.reader.js';
-import { LIST_QUARANTINE } from '../src/operator/quarantine.reader.js';
 import { LOCK_CASES_OF_CASE, LOCK_CASES_OF_NUMBER, REMOVE_CASES } from '../src/operator/erasure.statements.js';
 import {
   LOCK_OLD_CASES,
@@ -19,6 +18,13 @@ import {
 } from '../src/operator/retention.statements.js';
 import type { Statement } from '../src/database/connection.js';
 import { READ_ARRIVALS } from '../src/query/arrivals.statement.js';
+import type { QuarantineFilter } from '../src/operator/quarantine.query.js';
+import {
+  batchStatement,
+  findStatement,
+  LIST_ACTIONS,
+  listStatement as listQuarantine,
+} from '../src/operator/quarantine.statement.js';
 import { NAME_NODE_TASKS, NAME_WORKFLOWS } from '../src/query/export.names.js';
 import { EXPORT_SETTINGS, exportStatement } from '../src/query/export.reader.js';
 import { STATS_SETTINGS } from '../src/query/stats.reader.js';
@@ -55,8 +61,9 @@ beforeAll(async () => {
     SELECT gen_random_uuid(), 'workflow-list-completion', completed_at, 'first', workflow_id, id, '\\x00', '\\x00' FROM cases`);
   await database.query(`
     INSERT INTO quarantined_notifications
-    SELECT gen_random_uuid(), 'k', 'not_json', '[]', '\\x00', int4send(n), 1, now(), now(), 'w' || n, 'held' || n, '+63' || n
-    FROM generate_series(1, 20000) n`);
+    SELECT gen_random_uuid(), 'workflow-list-completion', CASE n % 1000 WHEN 0 THEN 'unstorable' ELSE 'not_json' END, '[]', '\\x00',
+      int4send(n), 1, at, at, 'w' || n, 'held' || n, '+63' || n
+    FROM generate_series(1, 20000) n, LATERAL (SELECT timestamptz '2026-01-01' + make_interval(secs => n) AS at) AS t`);
   await database.query('ANALYZE');
 });
 afterAll(async () => database.drop());
@@ -171,7 +178,7 @@ describe.each(MODES)('with %s', (mode) => {
       [NAME_WORKFLOWS, [['w50', 'w51']]],
       [NAME_NODE_TASKS, [['w50'], ['w50n2']]],
       [LIST_NODE_TYPES, []],
-      [LIST_QUARANTINE, ['ffffffff-ffff-ffff-ffff-ffffffffffff', 50]],
+      [LIST_ACTIONS, ['ffffffff-ffff-ffff-ffff-ffffffffffff', 50]],
     ];
     for (const [text, parameters] of statements) expect(scannedBigTables(await explain(text, parameters))).toEqual([]);
   });
@@ -198,6 +205,33 @@ describe.each(MODES)('with %s', (mode) => {
       expect(scannedBigTables(plans), name).toEqual([]);
       expect(touched(plans), name).toBeLessThan(12_000);
     }
+  });
+
+  describe('the quarantine is read from an index, to be listed or worked', () => {
+    test.each<[string, QuarantineFilter, string]>([
+      ['nothing', {}, 'ix_quarantined_notifications_received'],
+      ['reason', { reason: 'unstorable' }, 'ix_quarantined_notifications_reason'],
+      ['a reason that never occurs', { reason: 'undecodable_body' }, 'ix_quarantined_notifications_reason'],
+      ['kind', { kind: 'workflow-list-completion' }, 'ix_quarantined_notifications_received'],
+      [
+        'time',
+        { received_from: '2026-01-01T02:00:00Z', received_to: '2026-01-01T03:00:00Z' },
+        'ix_quarantined_notifications_received',
+      ],
+      ['case_id', { case_id: 'held7' }, 'ix_quarantined_notifications_case'],
+      ['callee_number', { callee_number: '+637' }, 'ix_quarantined_notifications_callee'],
+    ])('by %s', async (_, filter, index) => {
+      const deep = [Date.parse('2026-01-01T02:30:00Z'), '80000000-0000-0000-0000-000000000000'] as const;
+      for (const statement of [listQuarantine, batchStatement, findStatement]) {
+        for (const place of [undefined, deep]) {
+          const { text, parameters } = statement(filter, place, LIMIT);
+          const plans = await explain(text, parameters);
+          expect(plans.map((plan) => plan['Index Name'])).toContain(index);
+          expect(scannedBigTables(plans)).toEqual([]);
+          expect(touched(plans)).toBeLessThan(MAX_ROWS_READ);
+        }
+      }
+    });
   });
 
   test('a lookup reads what matches and no more, whatever the items are asked by', async () => {

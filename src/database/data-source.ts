@@ -2,6 +2,7 @@ import type { DataSourceOptions } from 'typeorm';
 import { CreateTables1795305600000 } from '../../migrations/1795305600000-create-tables.js';
 import { DropForeignKeys1795392000000 } from '../../migrations/1795392000000-drop-foreign-keys.js';
 import { AddChangeFeed1795478400000 } from '../../migrations/1795478400000-add-change-feed.js';
+import { AddQuarantineTool1795564800000 } from '../../migrations/1795564800000-add-quarantine-tool.js';
 import { AddErasureAndRetention1795651200000 } from '../../migrations/1795651200000-add-erasure-and-retention.js';
 import { entities } from './entities.js';
 import { driverWithReplicas } from './replica-pool.js';
@@ -12,6 +13,7 @@ const migrations = [
   CreateTables1795305600000,
   DropForeignKeys1795392000000,
   AddChangeFeed1795478400000,
+  AddQuarantineTool1795564800000,
   AddErasureAndRetention1795651200000,
 ];
 

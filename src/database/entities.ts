@@ -254,6 +254,8 @@ export class ErasureEntity {
 @Unique('uq_quarantined_notifications_body', ['kind', 'reason', 'body_digest'])
 @Index('ix_quarantined_notifications_case', ['case_id'])
 @Index('ix_quarantined_notifications_callee', ['callee_number'])
+@Index('ix_quarantined_notifications_received', ['first_received_at', 'id'])
+@Index('ix_quarantined_notifications_reason', ['reason', 'first_received_at', 'id'])
 export class QuarantinedNotificationEntity {
   /** UUIDv7 of the first receipt, so that the order of ids is the order of receipt. */
   @PrimaryColumn({ type: 'uuid', primaryKeyConstraintName: 'pk_quarantined_notifications' })
@@ -294,6 +296,67 @@ export class QuarantinedNotificationEntity {
   callee_number: string | null;
 }
 
+/** One row: how much the quarantine holds. Triggers count; who adds or removes locks it before any row of the quarantine. */
+@Entity('quarantine_usage')
+@Check('ck_quarantine_usage_one', 'id = 1')
+export class QuarantineUsageEntity {
+  @PrimaryColumn({ type: 'smallint', default: 1, primaryKeyConstraintName: 'pk_quarantine_usage' })
+  id: number;
+
+  @Column({ type: 'bigint' })
+  rows: string;
+
+  /** Of the bodies. */
+  @Column({ type: 'bigint' })
+  bytes: string;
+}
+
+/** What an operator can do with a refused body. */
+export const QUARANTINE_ACTIONS = ['replayed', 'discarded'] as const;
+export type QuarantineAction = (typeof QUARANTINE_ACTIONS)[number];
+
+/** A refused body was taken out of the quarantine, by whom and why. Nothing in it tells about whom the body was. */
+@Entity('quarantine_actions')
+@Check('ck_quarantine_actions_action', `action IN ('replayed', 'discarded')`)
+export class QuarantineActionEntity {
+  /** UUIDv7 made with `acted_at`, so that the order of ids is the order of acts. */
+  @PrimaryColumn({ type: 'uuid', primaryKeyConstraintName: 'pk_quarantine_actions' })
+  id: string;
+
+  @Column(time)
+  acted_at: Date;
+
+  /** Name of the API key. */
+  @Column({ type: 'text' })
+  key_name: string;
+
+  @Column({ type: 'text' })
+  action: QuarantineAction;
+
+  /** The refused body that was: now the id of a notification, if it was replayed. */
+  @Column({ type: 'uuid' })
+  quarantined_id: string;
+
+  @Column({ type: 'text' })
+  kind: string;
+
+  /** Why the body had been refused. */
+  @Column({ type: 'text' })
+  reason: string;
+
+  /** How many deliveries of these bytes were counted. */
+  @Column({ type: 'integer' })
+  count: number;
+
+  /** What a replay came to: the notification's verdict; `known` if an earlier attempt had written it; `erased`. */
+  @Column({ type: 'text', nullable: true })
+  verdict: Verdict | 'known' | 'erased' | null;
+
+  /** Why it was discarded, in the operator's words. */
+  @Column({ type: 'text', nullable: true })
+  because: string | null;
+}
+
 /** Secrets that all replicas on one database share and no client sees; `cursor` signs the cursors. */
 @Entity('instance_secrets')
 export class InstanceSecretEntity {
@@ -313,5 +376,7 @@ export const entities = [
   FeedClockEntity,
   ErasureEntity,
   QuarantinedNotificationEntity,
+  QuarantineUsageEntity,
+  QuarantineActionEntity,
   InstanceSecretEntity,
 ];

@@ -35,7 +35,7 @@ export function buildOpenApi(app: INestApplication): OpenAPIObject {
     .addTag('workflows', 'The workflows that cases belong to.')
     .addTag('stats', 'How many cases are done, and when.')
     .addTag('notifications', 'What was received.')
-    .addTag('quarantine', 'What was refused, and why.')
+    .addTag('quarantine', 'What was refused, why, and putting it right.')
     .addTag('operations', 'Health and metrics.')
     .addBearerAuth(
       {

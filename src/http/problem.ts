@@ -113,6 +113,13 @@ export const PROBLEMS = {
     'A fault of this service.',
     'Tell whoever runs this service the `request_id`: it leads to the log.',
   ],
+  quarantine_full: [
+    503,
+    'Quarantine full',
+    'The notification is not valid, and there is no room to keep it for whoever runs this service to look at. It was not kept.',
+    'Valid notifications are accepted as ever. Whoever runs this service has to replay or discard what is in quarantine, or ' +
+      'raise QUARANTINE_MAX_ROWS or QUARANTINE_MAX_BYTES.',
+  ],
   service_unavailable: [
     503,
     'Service unavailable',

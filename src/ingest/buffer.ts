@@ -7,7 +7,7 @@ import { Metrics } from '../operations/metrics.js';
 import type { Outcome } from './batch.js';
 import type { Notification, Receipt } from './notification.js';
 import { Quarantine } from './quarantine.js';
-import { Refusal, refusalByDatabase } from './refusal.js';
+import { quarantineFull, Refusal, refusalByDatabase } from './refusal.js';
 import { Spool } from './spool.js';
 import { type Report, Writer } from './writer.js';
 
@@ -85,16 +85,19 @@ export class NotificationBuffer {
    * Keeps a refused body: in quarantine, or in the spool on its way there.
    *
    * @returns the id under which it is kept
-   * @throws SpoolError if neither takes it: then the sender must not be told that it was refused
+   * @throws Problem `quarantine_full`; SpoolError if neither takes it. Then the sender must not be told that it was refused
    */
   async keepRefused(receipt: Receipt, refusal: Refusal): Promise<string> {
     if (!this.isSpooling) {
       try {
-        return await within(COMMIT_LIMIT_MS, this.quarantine.keep(receipt, refusal));
-      } catch {
-        // Equal bodies queue on one row: that this took long says nothing about PostgreSQL, and valid ones will tell.
+        return await this.quarantine.keep(receipt, refusal);
+      } catch (error) {
+        if (error instanceof Problem) throw error;
+        // That this took long says nothing about PostgreSQL, and valid ones will tell.
       }
     }
+    // What goes to the spool is brought to the quarantine whether there is room or not: so not where there was none.
+    if (!this.quarantine.hasRoomFor(refusal.body)) throw quarantineFull();
     const { body, reason, message, errors } = refusal;
     await this.spool.append([{ receipt, body, refusal: { reason, message, errors } }]);
     return receipt.id;

@@ -128,10 +128,8 @@ export class Drainer {
       this.buffer.resume(); // before the spool is touched again: that may have troubles of its own
     } finally {
       await this.spool.remove(done);
-      for (const { key, receipt, refusal } of refusals) {
-        await this.quarantine.keep(receipt, refusal);
-        await this.spool.remove([key]);
-      }
+      await this.quarantine.keepAcknowledged(refusals);
+      await this.spool.remove(refusals.map(({ key }) => key));
     }
   }
 }

@@ -1,5 +1,5 @@
 import { nameRefusal } from '../database/errors.js';
-import type { FieldError } from '../http/problem.js';
+import { type FieldError, Problem } from '../http/problem.js';
 
 /** Why a body was refused; stored with it, and the `code` of the answer. */
 export const REASONS = [
@@ -30,4 +30,9 @@ export function refusalByDatabase(body: Buffer, error: unknown): Refusal {
     `The database refused the content of this notification (${nameRefusal(error)}).`,
     body,
   );
+}
+
+/** What the sender of a body that must be refused, but cannot be kept, is told. */
+export function quarantineFull(): Problem {
+  return new Problem('quarantine_full', 'The notification is not valid, and the room for such ones is full.');
 }

@@ -5,6 +5,7 @@ import { CONFIG, type Config } from '../config.js';
 import { describeError } from '../database/errors.js';
 import { within } from '../database/within.js';
 import type { SpoolCondition } from '../operations/door-state.js';
+import { quarantineFull } from './refusal.js';
 import { commit, openSpoolFile, setAsideIfDamaged, type SpoolFile } from './spool-file.js';
 import { isDiskFull, SpoolSpace } from './spool-space.js';
 import { decodeRecord, encodeKey, encodeValue, type SpoolRecord } from './spool-record.js';
@@ -15,6 +16,9 @@ const RETRY_PAUSE_MS = 1_000;
 
 /** Pages that a commit may need beside those of its records; also what is left for draining when the disk is full. */
 const SPARE_PAGES = 64;
+
+/** Of the room: what senders of refused bodies may take of it, so that a wild one shuts out no valid notification. */
+const SHARE_OF_REFUSED = 0.1;
 
 /** Written and removed again in one transaction, to see whether the disk takes anything. */
 const PROBE = Buffer.from('probe');
@@ -49,6 +53,9 @@ export class Spool {
   #file: SpoolFile | undefined;
   #condition: SpoolCondition = 'unwritable';
   #retryAt = 0;
+  #underWayBytes = 0;
+  /** Of refused bodies that may still be here. At the start all that is here may be such. */
+  #refusedBytes = Infinity;
 
   constructor(@Inject(CONFIG) config: Config) {
     this.#directory = path.join(config.dataDir, 'spool');
@@ -89,14 +96,28 @@ export class Spool {
   /**
    * Keeps deliveries, all of them or none. Returns when they are on the disk; one that is kept already is not kept twice.
    *
-   * @throws SpoolError if there is no room for them, or the disk does not take them
+   * @throws SpoolError if there is no room for them, or the disk does not take them; Problem `quarantine_full` if there is none
+   *   for refused ones
    */
   async append(records: readonly SpoolRecord[]): Promise<void> {
     if (!this.#file) throw new SpoolError('unwritable');
     const entries = records.map((record) => [encodeKey(record.receipt), encodeValue(record)] as const);
     const added = entries.reduce((sum, [key, value]) => sum + key.length + value.length, 0);
     if (this.usage().bytes + added > this.#maxBytes) this.fail('full');
-    await this.write(entries.length, added, (file) => entries.map(async ([key, value]) => file.put(key, value)));
+    if (records.some(({ refusal }) => refusal)) this.takeShareOfRefused(added);
+    this.#underWayBytes += added;
+    try {
+      await this.write(entries.length, added, (file) => entries.map(async ([key, value]) => file.put(key, value)));
+    } finally {
+      this.#underWayBytes -= added;
+    }
+  }
+
+  /** Those that were drained are not counted back one by one: there are never more than all that is here. */
+  private takeShareOfRefused(added: number): void {
+    this.#refusedBytes = Math.min(this.#refusedBytes, this.usage().bytes + this.#underWayBytes);
+    if (this.#refusedBytes + added > SHARE_OF_REFUSED * this.#maxBytes) throw quarantineFull();
+    this.#refusedBytes += added;
   }
 
   /** The oldest ones behind a key, or of all, up to a number and about so many bytes; at least one if there is one. */

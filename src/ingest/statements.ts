@@ -189,21 +189,6 @@ export const WRITE_BATCH: Statement = {
   WHERE is_renamed`,
 };
 
-/** Parameters: the columns in the order named. Equal bytes refused for the same reason are counted. */
-export const QUARANTINE: Statement = {
-  name: 'quarantine',
-  text: `
-  INSERT INTO quarantined_notifications AS stored
-    (id, kind, reason, errors, body, body_digest, count, first_received_at, last_received_at,
-     workflow_id, case_id, callee_number)
-  VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $7, $8, $9, $10)
-  ON CONFLICT (kind, reason, body_digest) DO UPDATE
-  SET count = stored.count + 1,
-    first_received_at = least(stored.first_received_at, excluded.first_received_at),
-    last_received_at = greatest(stored.last_received_at, excluded.last_received_at)
-  RETURNING id`,
-};
-
 /** Parameter: how many are known. By pk_erasures; numbers are given in the order of commits. */
 export const READ_ERASURES: Statement = {
   name: 'read_erasures',

@@ -45,17 +45,26 @@ export class Writer {
    * @throws what PostgreSQL answered: then those that were not reported may or may not be written
    */
   async write(notifications: readonly Notification[], report: Report): Promise<void> {
+    await this.go([writeAsNew, writeAsKnown], notifications, report);
+  }
+
+  /** Reports what `write` would, by writing indeed, and takes it all back. */
+  async rehearse(notifications: readonly Notification[], report: Report): Promise<void> {
+    await this.go([undone(writeAsNew), undone(writeAsKnown)], notifications, report);
+  }
+
+  private async go(ways: readonly [Way, Way], notifications: readonly Notification[], report: Report): Promise<void> {
     try {
-      const lost = await this.attempt(writeAsNew, notifications, report);
-      const held = await this.attempt(writeAsKnown, lost, report);
+      const lost = await this.attempt(ways[0], notifications, report);
+      const held = await this.attempt(ways[1], lost, report);
       for (const notification of held) report.held(notification);
     } catch (error) {
       if (!(error instanceof BatchRefusedError)) throw error;
       const { batch, cause } = error;
       if (batch.length === 1) return report.refused(batch[0] as Notification, cause);
       const middle = Math.ceil(batch.length / 2);
-      await this.write(batch.slice(0, middle), report);
-      await this.write(batch.slice(middle), report);
+      await this.go(ways, batch.slice(0, middle), report);
+      await this.go(ways, batch.slice(middle), report);
     }
   }
 
@@ -114,6 +123,23 @@ const writeAsKnown: Way = async (connection, notifications, knownErasures) =>
     await makeRoom(connection, batch);
     return writeBatch(connection, batch, namesOf(batch), knownErasures);
   });
+
+class Undo extends Error {}
+
+/** The same way, but nothing of it stays. */
+function undone(way: Way): Way {
+  return async (connection, notifications, knownErasures) => {
+    let outcomes: Outcomes = new Map();
+    const written = connection.transaction(async () => {
+      ({ outcomes } = await way(connection, notifications, knownErasures));
+      throw new Undo();
+    });
+    await written.catch((error: unknown) => {
+      if (!(error instanceof Undo)) throw error;
+    });
+    return { outcomes, renamings: [] };
+  };
+}
 
 async function lockCases(connection: Connection, notifications: readonly Notification[]): Promise<CaseEntity[]> {
   const asked = [...new Map(notifications.map(({ completion }) => [identityOf(completion), completion])).values()];

@@ -13,6 +13,7 @@ import { DataSource } from 'typeorm';
 import { canWrite } from '../database/can-write.js';
 import { ApiProblems, describeStatus } from '../http/problem.openapi.js';
 import { DoorState } from './door-state.js';
+import { QuarantineUsage } from './quarantine-usage.js';
 
 class Liveness {
   @ApiProperty({ enum: ['live'], description: 'The process answers.' })
@@ -38,6 +39,14 @@ class Readiness {
 
   @ApiProperty({ type: 'integer', minimum: 0, description: 'Notifications in the spool.' })
   spooled: number;
+
+  @ApiProperty({
+    enum: ['ok', 'full', 'unknown'],
+    description:
+      'The room for refused bodies. `full`: another one may be answered `503`, valid notifications are accepted as ever. ' +
+      '`unknown` while PostgreSQL is down.',
+  })
+  quarantine: 'ok' | 'full' | 'unknown';
 }
 
 /** For orchestrators. Needs no key. */
@@ -47,6 +56,7 @@ export class HealthController {
   constructor(
     @Inject(DataSource) private readonly dataSource: DataSource,
     private readonly door: DoorState,
+    private readonly quarantine: QuarantineUsage,
   ) {}
 
   @Get('live')
@@ -78,6 +88,7 @@ export class HealthController {
   })
   async ready(@Res({ passthrough: true }) response: Response): Promise<Readiness> {
     const isUp = await canWrite(this.dataSource);
+    if (isUp) await this.quarantine.look();
     const { isAccepting, spool } = this.door.read();
     const isReady = isAccepting && (isUp || spool.condition === 'ok');
     if (!isReady) response.status(HttpStatus.SERVICE_UNAVAILABLE);
@@ -86,6 +97,7 @@ export class HealthController {
       postgres: isUp ? 'up' : 'down',
       spool: spool.condition === 'ok' ? (spool.notifications > 0 ? 'holding' : 'empty') : spool.condition,
       spooled: spool.notifications,
+      quarantine: !isUp || !this.quarantine.seen ? 'unknown' : this.quarantine.isFull ? 'full' : 'ok',
     };
   }
 }

@@ -5,14 +5,18 @@ import { QueryModule } from '../query/query.module.js';
 import { Eraser } from './eraser.js';
 import { ErasuresController } from './erasures.controller.js';
 import { ErasuresReader } from './erasures.reader.js';
+import { Discards } from './discards.js';
+import { QuarantineActs } from './quarantine.acts.js';
+import { QuarantineActsController } from './quarantine-acts.controller.js';
 import { QuarantineController } from './quarantine.controller.js';
 import { Retention } from './retention.js';
 import { QuarantineReader } from './quarantine.reader.js';
+import { Replays } from './replays.js';
 
 /** What an operator does with what is kept. It uses both halves; neither knows of it. */
 @Module({
   imports: [IngestModule, QueryModule, OperationsModule],
-  controllers: [QuarantineController, ErasuresController],
-  providers: [QuarantineReader, Eraser, ErasuresReader, Retention],
+  controllers: [QuarantineController, QuarantineActsController, ErasuresController],
+  providers: [QuarantineReader, QuarantineActs, Replays, Discards, Eraser, ErasuresReader, Retention],
 })
 export class OperatorModule {}

@@ -5,6 +5,8 @@ import { ApiProblems } from '../http/problem.openapi.js';
 import { NoQuery } from '../http/validation.js';
 import { ApiIdParam, found, IdParam } from '../query/found.js';
 import { ApiPage, PageQuery } from '../query/page.js';
+import { QuarantineActionsPage } from './quarantine-action.response.js';
+import { QuarantineQuery } from './quarantine.query.js';
 import { QuarantinePage, QuarantineWithBodyResponse } from './quarantine.response.js';
 import { QuarantineReader } from './quarantine.reader.js';
 
@@ -20,12 +22,25 @@ export class QuarantineController {
     operationId: 'listQuarantine',
     summary: 'Refused bodies, newest first',
     description:
-      'Every body that was refused for what it is, with the reason. Equal bytes refused for one reason are counted.',
+      'Every body that was refused for what it is, with the reason, by its first receipt. Equal bytes refused for one reason are ' +
+      'counted. What was replayed or discarded is no longer here, but under `/v1/quarantine/actions`.',
   })
   @ApiPage(QuarantinePage)
   @ApiProblems('invalid_request', 'invalid_cursor')
-  async list(@Query() query: PageQuery, @Reveals() reveals: boolean): Promise<QuarantinePage> {
+  async list(@Query() query: QuarantineQuery, @Reveals() reveals: boolean): Promise<QuarantinePage> {
     return this.quarantine.list(query, reveals);
+  }
+
+  @Get('actions')
+  @ApiOperation({
+    operationId: 'listQuarantineActions',
+    summary: 'What was taken out of the quarantine, by whom and why, newest first',
+    description: 'It tells nothing of what was in the bodies.',
+  })
+  @ApiPage(QuarantineActionsPage)
+  @ApiProblems('invalid_request', 'invalid_cursor')
+  async listActions(@Query() query: PageQuery): Promise<QuarantineActionsPage> {
+    return this.quarantine.listActions(query);
   }
 
   @Get(':id')

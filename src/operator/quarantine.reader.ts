@@ -1,21 +1,13 @@
 import { Injectable } from '@nestjs/common';
+import type { QuarantineActionEntity } from '../database/entities.js';
 import { BodyResponse } from '../query/body.response.js';
 import { Cursors } from '../query/cursor.js';
 import { type Page, type PageQuery, toPage } from '../query/page.js';
 import { Reads } from '../query/reads.js';
+import { QuarantineActionResponse } from './quarantine-action.response.js';
+import type { QuarantineQuery } from './quarantine.query.js';
 import { QuarantineResponse, type QuarantineRow, type QuarantineWithBodyResponse } from './quarantine.response.js';
-
-const COLUMNS = `
-  id, reason, errors, count, first_received_at, last_received_at, kind, workflow_id, case_id, callee_number`;
-
-/** Pages along pk_quarantined_notifications: an id is made at the first receipt, so the greatest is the newest. */
-export const LIST_QUARANTINE = `
-  SELECT ${COLUMNS} FROM quarantined_notifications
-  WHERE id < $1
-  ORDER BY id DESC
-  LIMIT $2`;
-
-const GET_QUARANTINED = `SELECT ${COLUMNS}, body FROM quarantined_notifications WHERE id = $1`;
+import { GET_QUARANTINED, LIST_ACTIONS, listStatement, type Place, questionOf } from './quarantine.statement.js';
 
 const AFTER_ALL = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
@@ -26,20 +18,30 @@ export class QuarantineReader {
     private readonly cursors: Cursors,
   ) {}
 
-  async list(query: PageQuery, reveals: boolean): Promise<Page<QuarantineResponse>> {
-    const question = ['quarantine'];
-    const position = (await this.cursors.read(question, query.cursor)) ?? [AFTER_ALL];
-    const rows = await this.reads.query<QuarantineRow>(LIST_QUARANTINE, [position[0], query.limit + 1]);
+  async list(query: QuarantineQuery, reveals: boolean): Promise<Page<QuarantineResponse>> {
+    const question = ['quarantine', ...questionOf(query)];
+    const behind = (await this.cursors.read(question, query.cursor)) as Place | undefined;
+    const { text, parameters } = listStatement(query, behind, query.limit + 1);
+    const rows = await this.reads.query<QuarantineRow>(text, parameters);
     return toPage(
       rows,
       query.limit,
       (row) => QuarantineResponse.from(row, reveals),
-      async (last) => this.cursors.write(question, [last.id]),
+      async (last) => this.cursors.write(question, [last.first_received_at.getTime(), last.id]),
     );
   }
 
   async get(id: string, reveals: boolean): Promise<QuarantineWithBodyResponse | undefined> {
     const [row] = await this.reads.queryById<QuarantineRow & { body: Buffer }>(GET_QUARANTINED, [id]);
     return row && { ...QuarantineResponse.from(row, reveals), ...BodyResponse.from(row.body, reveals) };
+  }
+
+  async listActions(query: PageQuery): Promise<Page<QuarantineActionResponse>> {
+    const question = ['quarantine actions'];
+    const [before] = (await this.cursors.read(question, query.cursor)) ?? [AFTER_ALL];
+    const rows = await this.reads.query<QuarantineActionEntity>(LIST_ACTIONS, [before, query.limit + 1]);
+    return toPage(rows, query.limit, QuarantineActionResponse.from, async (last) =>
+      this.cursors.write(question, [last.id]),
+    );
   }
 }

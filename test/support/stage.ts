@@ -8,7 +8,7 @@ import { type ServiceProcess, spawnService } from './process.js';
 import { type Answer, send, TOKEN } from './service.js';
 import { type Compose, Traffic } from './traffic.js';
 
-const READY = { status: 'ready', postgres: 'up', spool: 'empty', spooled: 0 };
+const READY = { status: 'ready', postgres: 'up', spool: 'empty', spooled: 0, quarantine: 'ok' };
 
 /** Everything that a test of faults starts, so that nothing of it stays. */
 export class Stage {
