@@ -3,6 +3,7 @@ import { CreateTables1795305600000 } from '../../migrations/1795305600000-create
 import { DropForeignKeys1795392000000 } from '../../migrations/1795392000000-drop-foreign-keys.js';
 import { AddChangeFeed1795478400000 } from '../../migrations/1795478400000-add-change-feed.js';
 import { AddErasureAndRetention1795651200000 } from '../../migrations/1795651200000-add-erasure-and-retention.js';
+import { AddAudit1795737600000 } from '../../migrations/1795737600000-add-audit.js';
 import { entities } from './entities.js';
 import { driverWithReplicas } from './replica-pool.js';
 import { StrictClient } from './strict-client.js';
@@ -13,6 +14,7 @@ const migrations = [
   DropForeignKeys1795392000000,
   AddChangeFeed1795478400000,
   AddErasureAndRetention1795651200000,
+  AddAudit1795737600000,
 ];
 
 export const CONNECT_TIMEOUT_MS = 5_000;

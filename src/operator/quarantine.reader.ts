@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import type { Sight } from '../access/sight.js';
 import { BodyResponse } from '../query/body.response.js';
 import { Cursors } from '../query/cursor.js';
 import { type Page, type PageQuery, toPage } from '../query/page.js';
@@ -26,20 +27,20 @@ export class QuarantineReader {
     private readonly cursors: Cursors,
   ) {}
 
-  async list(query: PageQuery, reveals: boolean): Promise<Page<QuarantineResponse>> {
+  async list(query: PageQuery, sight: Sight): Promise<Page<QuarantineResponse>> {
     const question = ['quarantine'];
     const position = (await this.cursors.read(question, query.cursor)) ?? [AFTER_ALL];
     const rows = await this.reads.query<QuarantineRow>(LIST_QUARANTINE, [position[0], query.limit + 1]);
     return toPage(
       rows,
       query.limit,
-      (row) => QuarantineResponse.from(row, reveals),
+      (row) => QuarantineResponse.from(row, sight),
       async (last) => this.cursors.write(question, [last.id]),
     );
   }
 
-  async get(id: string, reveals: boolean): Promise<QuarantineWithBodyResponse | undefined> {
+  async get(id: string, sight: Sight): Promise<QuarantineWithBodyResponse | undefined> {
     const [row] = await this.reads.queryById<QuarantineRow & { body: Buffer }>(GET_QUARANTINED, [id]);
-    return row && { ...QuarantineResponse.from(row, reveals), ...BodyResponse.from(row.body, reveals) };
+    return row && { ...QuarantineResponse.from(row, sight), ...BodyResponse.from(row.body, sight) };
   }
 }
