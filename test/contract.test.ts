@@ -64,6 +64,7 @@ const requestsOf = (ids: Ids): Record<string, Request[]> => ({
   getNotification: [{ path: `/v1/notifications/${ids.notification}` }],
   listQuarantine: [{ path: '/v1/quarantine' }],
   getQuarantined: [{ path: `/v1/quarantine/${ids.refused}` }],
+  listReveals: [{ path: '/v1/audit?limit=1' }, { path: '/v1/audit?cursor=altered' }],
   erase: [{ path: '/v1/erasures', body: { callee_number: '+62000' } }],
   listErasures: [{ path: '/v1/erasures' }],
   getErasure: [{ path: `/v1/erasures/${ids.erasure}` }],

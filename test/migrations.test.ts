@@ -5,7 +5,7 @@ import { dataSourceOptions } from '../src/database/data-source.js';
 import { migrate } from '../src/database/migrate.js';
 import { createDatabase, type TestDatabase } from './support/database.js';
 
-const MIGRATIONS = 4;
+const MIGRATIONS = 5;
 
 describe('on an empty database', () => {
   let database: TestDatabase;

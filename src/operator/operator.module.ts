@@ -1,7 +1,10 @@
 import { Module } from '@nestjs/common';
+import { AccessModule } from '../access/access.module.js';
 import { IngestModule } from '../ingest/ingest.module.js';
 import { OperationsModule } from '../operations/operations.module.js';
 import { QueryModule } from '../query/query.module.js';
+import { AuditController } from './audit.controller.js';
+import { AuditReader } from './audit.reader.js';
 import { Eraser } from './eraser.js';
 import { ErasuresController } from './erasures.controller.js';
 import { ErasuresReader } from './erasures.reader.js';
@@ -11,8 +14,8 @@ import { QuarantineReader } from './quarantine.reader.js';
 
 /** What an operator does with what is kept. It uses both halves; neither knows of it. */
 @Module({
-  imports: [IngestModule, QueryModule, OperationsModule],
-  controllers: [QuarantineController, ErasuresController],
-  providers: [QuarantineReader, Eraser, ErasuresReader, Retention],
+  imports: [AccessModule, IngestModule, QueryModule, OperationsModule],
+  controllers: [QuarantineController, ErasuresController, AuditController],
+  providers: [QuarantineReader, Eraser, ErasuresReader, Retention, AuditReader],
 })
 export class OperatorModule {}
