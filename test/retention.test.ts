@@ -5,7 +5,13 @@ import { createDatabase, type TestDatabase } from './support/database.js';
 import { type Answer, notification, startService, type TestService } from './support/service.js';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
-const KEEPS = { bodies: undefined, notifications: undefined, quarantine: undefined, cases: undefined };
+const KEEPS = {
+  bodies: undefined,
+  notifications: undefined,
+  quarantine: undefined,
+  cases: undefined,
+  audit: undefined,
+};
 
 let database: TestDatabase;
 let service: TestService;

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
@@ -63,7 +64,7 @@ export class RevealLog {
 
   private async add(reveal: RevealEntity): Promise<void> {
     this.#waiting.push(reveal);
-    this.#next ??= this.#underWay.then(async () => this.write());
+    this.#next ??= this.write();
     try {
       await within(LIMIT_MS, this.#next);
     } catch (error) {
@@ -76,7 +77,10 @@ export class RevealLog {
     }
   }
 
+  /** All that is shown with the same turn of the event loop travels together. */
   private async write(): Promise<void> {
+    await this.#underWay;
+    await turn();
     const reveals = this.#waiting;
     this.#waiting = [];
     this.#next = undefined;
