@@ -16,6 +16,7 @@ import {
   READ_OLDEST,
   REMOVE_BODIES,
   REMOVE_NOTIFICATIONS,
+  REMOVE_REVEALS,
   SCAN_CASES,
 } from '../src/operator/retention.statements.js';
 import type { Statement } from '../src/database/connection.js';
@@ -193,6 +194,7 @@ describe.each(MODES)('with %s', (mode) => {
       [MOVE_FEED_START, [-1, first, old]],
       [REMOVE_BODIES, [first, '40000000-0000-0000-0000-000000000000', old]],
       [REMOVE_NOTIFICATIONS, [first, '40000000-0000-0000-0000-000000000000', old]],
+      [REMOVE_REVEALS, [first, '40000000-0000-0000-0000-000000000000', old]],
       [SCAN_CASES, ['-infinity', first, old]],
       [LOCK_OLD_CASES, [ids, old]],
     ];

@@ -114,6 +114,20 @@ test('a workflow of which only cases are left is still listed', async () => {
   expect((await service.get('/v1/workflows/older')).body).toMatchObject({ notification_count: 0, case_count: 1 });
 });
 
+test('records of what was shown that are too old are removed, and no others', async () => {
+  await start({ audit: 10 });
+  await service.post(notification());
+  for (const daysAgo of [12, 11, 9, 0]) {
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - daysAgo * DAY_MS });
+    await service.get('/v1/cases');
+    vi.useRealTimers();
+  }
+  const before = (await service.get('/v1/audit')).body['data'];
+  expect(before).toHaveLength(4);
+  await removeOld();
+  expect((await service.get('/v1/audit')).body['data']).toEqual(before.slice(0, 2));
+});
+
 describe('the change feed', () => {
   async function follow(
     query: string,
