@@ -1,5 +1,6 @@
 import { Controller, Get, HttpCode, Module, Post, Query } from '@nestjs/common';
-import { NeedsScope, Reveals } from '../src/access/api-key.guard.js';
+import { NeedsScope } from '../src/access/api-key.guard.js';
+import { Sees, Sight } from '../src/access/sight.js';
 import { createApp } from '../src/app.js';
 import { AppModule } from '../src/app.module.js';
 import { parseConfig } from '../src/config.js';
@@ -23,7 +24,7 @@ class NothingController {
 @NeedsScope('read')
 class ReadNothingController {
   @Get(':id')
-  get(@IdParam() _id: string, @Reveals() _reveals: boolean, @Query() _none: NoQuery): Record<string, never> {
+  get(@IdParam() _id: string, @Sees() _sight: Sight, @Query() _none: NoQuery): Record<string, never> {
     return {};
   }
 }

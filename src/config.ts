@@ -34,6 +34,8 @@ export interface Retention {
   readonly notifications: number | undefined;
   readonly quarantine: number | undefined;
   readonly cases: number | undefined;
+  /** Of the record of what was shown whole. */
+  readonly audit: number | undefined;
 }
 
 /** Every variable that the service knows: name, default, meaning. README.md and .env.example are held equal to it. */
@@ -70,6 +72,7 @@ export const SETTINGS = [
     'none',
     'Days without a notification after which a case is removed, with all that belongs to it.',
   ],
+  ['RETAIN_AUDIT_DAYS', 'none', 'Days after which the record of what was shown whole is removed.'],
 ] as const;
 
 const MAX_DAYS = 36_500;
@@ -191,6 +194,7 @@ function parseRetention(get: (name: Name) => string | undefined): Retention {
     notifications: days('RETAIN_NOTIFICATIONS_DAYS'),
     quarantine: days('RETAIN_QUARANTINE_DAYS'),
     cases: days('RETAIN_CASES_DAYS'),
+    audit: days('RETAIN_AUDIT_DAYS'),
   };
 }
 

@@ -22,7 +22,13 @@ describe('settings', () => {
       apiKeys: [],
       generateSecrets: true,
       bodyLimitBytes: 1_048_576,
-      retention: { bodies: undefined, notifications: undefined, quarantine: undefined, cases: undefined },
+      retention: {
+        bodies: undefined,
+        notifications: undefined,
+        quarantine: undefined,
+        cases: undefined,
+        audit: undefined,
+      },
     });
   });
 
@@ -40,7 +46,9 @@ describe('settings', () => {
       notifications: 30,
       quarantine: undefined,
       cases: 365,
+      audit: undefined,
     });
+    expect(parseConfig({ ...LOCKED, RETAIN_AUDIT_DAYS: '90' }).retention.audit).toBe(90);
     for (const [name, longer] of [
       ['RETAIN_BODIES_DAYS', 'RETAIN_NOTIFICATIONS_DAYS'],
       ['RETAIN_NOTIFICATIONS_DAYS', 'RETAIN_CASES_DAYS'],
@@ -70,6 +78,7 @@ describe('settings', () => {
     ['RETAIN_CASES_DAYS', '-1', 'must be a whole number from 1 to 36500'],
     ['QUARANTINE_MAX_ROWS', '-1', 'must be a whole number from 0 to 1000000000'],
     ['QUARANTINE_MAX_BYTES', '1GB', 'must be a whole number from 0 to 1099511627776'],
+    ['RETAIN_AUDIT_DAYS', '36501', 'must be a whole number from 1 to 36500'],
     ['GENERATE_SECRETS', 'yes', 'must be true or false'],
     ['WEBHOOK_TOKENS', 'good,b/d', 'entry 2 must have only letters, digits, ".", "_", "~" and "-"'],
     ['WEBHOOK_TOKENS', 'good,', 'entry 2 must have only letters, digits, ".", "_", "~" and "-"'],

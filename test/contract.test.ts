@@ -76,6 +76,7 @@ const requestsOf = (ids: Ids): Record<string, Request[]> => ({
   replayQuarantined: [{ path: `/v1/quarantine/${ids.refused}/replay` }],
   discardQuarantined: [{ path: `/v1/quarantine/${ids.discarded}/discard`, body: { reason: 'Why not?' } }],
   getQuarantined: [{ path: `/v1/quarantine/${ids.refused}` }],
+  listReveals: [{ path: '/v1/audit?limit=1' }, { path: '/v1/audit?cursor=altered' }],
   erase: [{ path: '/v1/erasures', body: { callee_number: '+62000' } }],
   listErasures: [{ path: '/v1/erasures' }],
   getErasure: [{ path: `/v1/erasures/${ids.erasure}` }],

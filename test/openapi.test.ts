@@ -52,6 +52,7 @@ test('every endpoint of the contract is in it, and nothing else', () => {
     'GET /health/live',
     'GET /health/ready',
     'GET /metrics',
+    'GET /v1/audit',
     'GET /v1/cases',
     'GET /v1/cases/export',
     'GET /v1/cases/{id}',

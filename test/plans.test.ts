@@ -7,6 +7,7 @@ import { GET_CASE } from '../src/query/cases.statement.js';
 import { READ_COMPLETIONS, READ_END } from '../src/query/completions.reader.js';
 import { LOOK_UP } from '../src/query/lookup.reader.js';
 import { GET_NOTIFICATION, LIST_NOTIFICATIONS_OF_CASE } from '../src/query/notifications.reader.js';
+import { LIST_REVEALS, LIST_REVEALS_OF_KEY } from '../src/operator/audit.reader.js';
 import { LOCK_CASES_OF_CASE, LOCK_CASES_OF_NUMBER, REMOVE_CASES } from '../src/operator/erasure.statements.js';
 import {
   LOCK_OLD_CASES,
@@ -14,6 +15,7 @@ import {
   READ_OLDEST,
   REMOVE_BODIES,
   REMOVE_NOTIFICATIONS,
+  REMOVE_REVEALS,
   SCAN_CASES,
 } from '../src/operator/retention.statements.js';
 import type { Statement } from '../src/database/connection.js';
@@ -64,11 +66,15 @@ beforeAll(async () => {
     SELECT gen_random_uuid(), 'workflow-list-completion', CASE n % 1000 WHEN 0 THEN 'unstorable' ELSE 'not_json' END, '[]', '\\x00',
       int4send(n), 1, at, at, 'w' || n, 'held' || n, '+63' || n
     FROM generate_series(1, 20000) n, LATERAL (SELECT timestamptz '2026-01-01' + make_interval(secs => n) AS at) AS t`);
+  await database.query(`
+    INSERT INTO reveals
+    SELECT gen_random_uuid(), now(), CASE n WHEN 7 THEN 'seldom' ELSE 'often' END, 'GET /v1/cases', gen_random_uuid(), 50, 0
+    FROM generate_series(1, 20000) n`);
   await database.query('ANALYZE');
 });
 afterAll(async () => database.drop());
 
-const BIG_TABLES = new Set(['cases', 'case_node_tasks', 'notifications', 'quarantined_notifications']);
+const BIG_TABLES = new Set(['cases', 'case_node_tasks', 'notifications', 'quarantined_notifications', 'reveals']);
 
 interface Plan {
   'Node Type': string;
@@ -195,6 +201,7 @@ describe.each(MODES)('with %s', (mode) => {
       [MOVE_FEED_START, [-1, first, old]],
       [REMOVE_BODIES, [first, '40000000-0000-0000-0000-000000000000', old]],
       [REMOVE_NOTIFICATIONS, [first, '40000000-0000-0000-0000-000000000000', old]],
+      [REMOVE_REVEALS, [first, '40000000-0000-0000-0000-000000000000', old]],
       [SCAN_CASES, ['-infinity', first, old]],
       [LOCK_OLD_CASES, [ids, old]],
     ];
@@ -232,6 +239,17 @@ describe.each(MODES)('with %s', (mode) => {
         }
       }
     });
+  });
+
+  test('a page of the audit reads its records and no more, however seldom the key is used', async () => {
+    const [from, to] = ['00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff'];
+    for (const key of [undefined, 'often', 'seldom', 'never']) {
+      const [text, index] = key === undefined ? [LIST_REVEALS, 'pk_reveals'] : [LIST_REVEALS_OF_KEY, 'ix_reveals_key'];
+      const plans = await explain(text, [to, from, LIMIT + 1, ...(key === undefined ? [] : [key])]);
+      expect(plans.map((plan) => plan['Index Name'])).toContain(index);
+      expect(scannedBigTables(plans)).toEqual([]);
+      expect(touched(plans)).toBeLessThanOrEqual(LIMIT + 1);
+    }
   });
 
   test('a lookup reads what matches and no more, whatever the items are asked by', async () => {

@@ -5,7 +5,13 @@ import { createDatabase, type TestDatabase } from './support/database.js';
 import { type Answer, notification, startService, type TestService } from './support/service.js';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
-const KEEPS = { bodies: undefined, notifications: undefined, quarantine: undefined, cases: undefined };
+const KEEPS = {
+  bodies: undefined,
+  notifications: undefined,
+  quarantine: undefined,
+  cases: undefined,
+  audit: undefined,
+};
 
 let database: TestDatabase;
 let service: TestService;
@@ -106,6 +112,20 @@ test('a workflow of which only cases are left is still listed', async () => {
   const { body } = await service.get('/v1/workflows');
   expect(body['data'].map((each: { workflow_id: string }) => each.workflow_id)).toEqual(['newer', 'older']);
   expect((await service.get('/v1/workflows/older')).body).toMatchObject({ notification_count: 0, case_count: 1 });
+});
+
+test('records of what was shown that are too old are removed, and no others', async () => {
+  await start({ audit: 10 });
+  await service.post(notification());
+  for (const daysAgo of [12, 11, 9, 0]) {
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - daysAgo * DAY_MS });
+    await service.get('/v1/cases');
+    vi.useRealTimers();
+  }
+  const before = (await service.get('/v1/audit')).body['data'];
+  expect(before).toHaveLength(4);
+  await removeOld();
+  expect((await service.get('/v1/audit')).body['data']).toEqual(before.slice(0, 2));
 });
 
 describe('the change feed', () => {

@@ -7,14 +7,19 @@ import {
   Injectable,
   SetMetadata,
   UseGuards,
+  UseInterceptors,
 } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { ApiBearerAuth, ApiExtension } from '@nestjs/swagger';
-import type { Request } from 'express';
+import type { Request, Response } from 'express';
 import { CONFIG, type Config } from '../config.js';
 import { SCOPE_EXTENSION } from '../http/describe-all.js';
 import { Problem } from '../http/problem.js';
+import { requestIdOf, routeOf } from '../http/request.js';
 import { type ApiKey, findBySecret, type Scope } from './api-key.js';
+import { RecordReveals } from './record-reveals.js';
+import { RevealLog } from './reveal-log.js';
+import { giveSight, Sight } from './sight.js';
 
 const SCOPE = 'scope';
 
@@ -26,6 +31,7 @@ export class ApiKeyGuard implements CanActivate {
   constructor(
     @Inject(CONFIG) private readonly config: Config,
     private readonly reflector: Reflector,
+    private readonly reveals: RevealLog,
   ) {}
 
   /** @throws Problem `unauthorized` or `insufficient_scope` */
@@ -37,24 +43,30 @@ export class ApiKeyGuard implements CanActivate {
     if (!key) throw new Problem('unauthorized', 'Send an API key as "Authorization: Bearer <key>".');
     if (!key.scopes.has(scope)) throw new Problem('insufficient_scope', `The API key lacks the scope "${scope}".`);
     keys.set(request, key);
+    giveSight(request, this.sightOf(key, context));
     return true;
+  }
+
+  private sightOf({ name, scopes }: ApiKey, context: ExecutionContext): Sight {
+    if (!scopes.has('reveal')) return new Sight();
+    const request = context.switchToHttp().getRequest<Request>();
+    const response = context.switchToHttp().getResponse<Response>();
+    // Never the path itself: an id in it may be a person's.
+    const endpoint = `${request.method} ${routeOf(request).replaceAll(/:(\w+)/g, '{$1}')}`;
+    return this.reveals.openSight({ key_name: name, endpoint, request_id: requestIdOf(response) });
   }
 }
 
-/** Opens a controller to API keys with this scope, and says so in the OpenAPI document. */
+/** Opens a controller to API keys with this scope, puts on record what they are shown, and says so in the OpenAPI document. */
 export function NeedsScope(scope: Scope): ClassDecorator & MethodDecorator {
   return applyDecorators(
     SetMetadata(SCOPE, scope),
     UseGuards(ApiKeyGuard),
+    UseInterceptors(RecordReveals),
     ApiBearerAuth('apiKey'),
     ApiExtension(SCOPE_EXTENSION, scope),
   );
 }
-
-/** Whether the request's key may see whole phone numbers and raw bodies. */
-export const Reveals = createParamDecorator((_: unknown, context: ExecutionContext): boolean => {
-  return keys.get(context.switchToHttp().getRequest<Request>())?.scopes.has('reveal') ?? false;
-});
 
 /** The name of the request's key. */
 export const KeyName = createParamDecorator((_: unknown, context: ExecutionContext): string => {

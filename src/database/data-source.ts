@@ -4,6 +4,7 @@ import { DropForeignKeys1795392000000 } from '../../migrations/1795392000000-dro
 import { AddChangeFeed1795478400000 } from '../../migrations/1795478400000-add-change-feed.js';
 import { AddQuarantineTool1795564800000 } from '../../migrations/1795564800000-add-quarantine-tool.js';
 import { AddErasureAndRetention1795651200000 } from '../../migrations/1795651200000-add-erasure-and-retention.js';
+import { AddAudit1795737600000 } from '../../migrations/1795737600000-add-audit.js';
 import { entities } from './entities.js';
 import { driverWithReplicas } from './replica-pool.js';
 import { StrictClient } from './strict-client.js';
@@ -15,6 +16,7 @@ const migrations = [
   AddChangeFeed1795478400000,
   AddQuarantineTool1795564800000,
   AddErasureAndRetention1795651200000,
+  AddAudit1795737600000,
 ];
 
 export const CONNECT_TIMEOUT_MS = 5_000;

@@ -357,6 +357,36 @@ export class QuarantineActionEntity {
   because: string | null;
 }
 
+/** What one request was shown of people within a minute: whole numbers and raw bodies. */
+@Entity('reveals')
+@Index('ix_reveals_key', ['key_name', 'id'])
+export class RevealEntity {
+  /** UUIDv7 made at `at`, so that the order of ids is the order of time. */
+  @PrimaryColumn({ type: 'uuid', primaryKeyConstraintName: 'pk_reveals' })
+  id: string;
+
+  @Column(time)
+  at: Date;
+
+  /** The API key's name: an entry of API_KEYS, never its secret. */
+  @Column(opaqueText)
+  key_name: string;
+
+  /** `GET /v1/cases/{id}`: never the path itself. */
+  @Column({ type: 'text' })
+  endpoint: string;
+
+  /** The answer's X-Request-Id. */
+  @Column({ type: 'uuid' })
+  request_id: string;
+
+  @Column({ type: 'integer' })
+  numbers: number;
+
+  @Column({ type: 'integer' })
+  bodies: number;
+}
+
 /** Secrets that all replicas on one database share and no client sees; `cursor` signs the cursors. */
 @Entity('instance_secrets')
 export class InstanceSecretEntity {
@@ -378,5 +408,6 @@ export const entities = [
   QuarantinedNotificationEntity,
   QuarantineUsageEntity,
   QuarantineActionEntity,
+  RevealEntity,
   InstanceSecretEntity,
 ];

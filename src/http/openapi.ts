@@ -7,7 +7,8 @@ const description = `Receives AI Rudder's workflow notifications and answers whe
 **Keys.** The webhook is opened by the token in its path. Everything under \`/v1\` needs an API key, sent as
 \`Authorization: Bearer <key>\`: press *Authorize* and paste it. A key has scopes: \`read\` asks; \`reveal\` also sees whole
 phone numbers and raw bodies; \`operate\` also works the quarantine. Without \`reveal\` a phone number shows its last three
-characters behind asterisks, or only asterisks if it has six characters or fewer. Health and metrics need no key.
+characters behind asterisks, or only asterisks if it has six characters or fewer. What a key with \`reveal\` is shown whole is
+put on record (\`GET /v1/audit\`); while it cannot be, such an answer is \`503\`. Health and metrics need no key.
 
 **Lists** come as \`{ "data": […], "next_cursor": "…" }\`. Pass \`next_cursor\` as \`cursor\`, with the same filters, to get
 the next page; it is null on the last one. The header \`Link: <…>; rel="next"\` has the same as an address.
@@ -36,6 +37,7 @@ export function buildOpenApi(app: INestApplication): OpenAPIObject {
     .addTag('stats', 'How many cases are done, and when.')
     .addTag('notifications', 'What was received.')
     .addTag('quarantine', 'What was refused, why, and putting it right.')
+    .addTag('audit', 'Who was shown whole numbers and raw bodies.')
     .addTag('operations', 'Health and metrics.')
     .addBearerAuth(
       {

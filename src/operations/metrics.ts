@@ -103,7 +103,7 @@ export class Metrics {
   });
   readonly #oldest = new Gauge({
     name: 'airudder_oldest_row_timestamp_seconds',
-    help: 'When the oldest row of each kind was received, or completed; 0 for none. Told by the replica that removes old ones.',
+    help: 'When the oldest row of each kind was received, completed or shown; 0 for none. Told by the replica that removes old ones.',
     labelNames: ['rows'],
     registers: [this.registry],
   });

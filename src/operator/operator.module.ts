@@ -1,7 +1,10 @@
 import { Module } from '@nestjs/common';
+import { AccessModule } from '../access/access.module.js';
 import { IngestModule } from '../ingest/ingest.module.js';
 import { OperationsModule } from '../operations/operations.module.js';
 import { QueryModule } from '../query/query.module.js';
+import { AuditController } from './audit.controller.js';
+import { AuditReader } from './audit.reader.js';
 import { Eraser } from './eraser.js';
 import { ErasuresController } from './erasures.controller.js';
 import { ErasuresReader } from './erasures.reader.js';
@@ -15,8 +18,8 @@ import { Replays } from './replays.js';
 
 /** What an operator does with what is kept. It uses both halves; neither knows of it. */
 @Module({
-  imports: [IngestModule, QueryModule, OperationsModule],
-  controllers: [QuarantineController, QuarantineActsController, ErasuresController],
-  providers: [QuarantineReader, QuarantineActs, Replays, Discards, Eraser, ErasuresReader, Retention],
+  imports: [AccessModule, IngestModule, QueryModule, OperationsModule],
+  controllers: [QuarantineController, QuarantineActsController, ErasuresController, AuditController],
+  providers: [QuarantineReader, QuarantineActs, Replays, Discards, Eraser, ErasuresReader, Retention, AuditReader],
 })
 export class OperatorModule {}

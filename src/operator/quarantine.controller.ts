@@ -1,6 +1,7 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
-import { NeedsScope, Reveals } from '../access/api-key.guard.js';
+import { NeedsScope } from '../access/api-key.guard.js';
+import { Sees, Sight } from '../access/sight.js';
 import { ApiProblems } from '../http/problem.openapi.js';
 import { NoQuery } from '../http/validation.js';
 import { ApiIdParam, found, IdParam } from '../query/found.js';
@@ -27,8 +28,8 @@ export class QuarantineController {
   })
   @ApiPage(QuarantinePage)
   @ApiProblems('invalid_request', 'invalid_cursor')
-  async list(@Query() query: QuarantineQuery, @Reveals() reveals: boolean): Promise<QuarantinePage> {
-    return this.quarantine.list(query, reveals);
+  async list(@Query() query: QuarantineQuery, @Sees() sight: Sight): Promise<QuarantinePage> {
+    return this.quarantine.list(query, sight);
   }
 
   @Get('actions')
@@ -52,11 +53,7 @@ export class QuarantineController {
   @ApiIdParam('Id of the refused body: the X-Request-Id of its first receipt.', '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55')
   @ApiOkResponse({ type: QuarantineWithBodyResponse, description: 'The refused body.' })
   @ApiProblems('invalid_request', 'not_found')
-  async get(
-    @IdParam() id: string,
-    @Reveals() reveals: boolean,
-    @Query() _none: NoQuery,
-  ): Promise<QuarantineWithBodyResponse> {
-    return found(await this.quarantine.get(id, reveals));
+  async get(@IdParam() id: string, @Sees() sight: Sight, @Query() _none: NoQuery): Promise<QuarantineWithBodyResponse> {
+    return found(await this.quarantine.get(id, sight));
   }
 }

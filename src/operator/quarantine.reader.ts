@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { QuarantineActionEntity } from '../database/entities.js';
+import type { Sight } from '../access/sight.js';
 import { BodyResponse } from '../query/body.response.js';
 import { Cursors } from '../query/cursor.js';
 import { type Page, type PageQuery, toPage } from '../query/page.js';
@@ -18,7 +19,7 @@ export class QuarantineReader {
     private readonly cursors: Cursors,
   ) {}
 
-  async list(query: QuarantineQuery, reveals: boolean): Promise<Page<QuarantineResponse>> {
+  async list(query: QuarantineQuery, sight: Sight): Promise<Page<QuarantineResponse>> {
     const question = ['quarantine', ...questionOf(query)];
     const behind = (await this.cursors.read(question, query.cursor)) as Place | undefined;
     const { text, parameters } = listStatement(query, behind, query.limit + 1);
@@ -26,14 +27,14 @@ export class QuarantineReader {
     return toPage(
       rows,
       query.limit,
-      (row) => QuarantineResponse.from(row, reveals),
+      (row) => QuarantineResponse.from(row, sight),
       async (last) => this.cursors.write(question, [last.first_received_at.getTime(), last.id]),
     );
   }
 
-  async get(id: string, reveals: boolean): Promise<QuarantineWithBodyResponse | undefined> {
+  async get(id: string, sight: Sight): Promise<QuarantineWithBodyResponse | undefined> {
     const [row] = await this.reads.queryById<QuarantineRow & { body: Buffer }>(GET_QUARANTINED, [id]);
-    return row && { ...QuarantineResponse.from(row, reveals), ...BodyResponse.from(row.body, reveals) };
+    return row && { ...QuarantineResponse.from(row, sight), ...BodyResponse.from(row.body, sight) };
   }
 
   async listActions(query: PageQuery): Promise<Page<QuarantineActionResponse>> {

@@ -1,5 +1,5 @@
 import { ApiProperty, IntersectionType } from '@nestjs/swagger';
-import { maskNumber } from '../access/mask.js';
+import type { Sight } from '../access/sight.js';
 import type { QuarantinedNotificationEntity } from '../database/entities.js';
 import type { FieldError } from '../http/problem.js';
 import { FieldErrorSchema } from '../http/problem.openapi.js';
@@ -62,7 +62,7 @@ export class QuarantineResponse {
   })
   callee_number: string | null;
 
-  static from(this: void, row: QuarantineRow, reveals: boolean): QuarantineResponse {
+  static from(this: void, row: QuarantineRow, sight: Sight): QuarantineResponse {
     const { id, reason, errors, count, kind, workflow_id, case_id, callee_number } = row;
     return {
       id,
@@ -74,7 +74,7 @@ export class QuarantineResponse {
       kind,
       workflow_id,
       case_id,
-      callee_number: callee_number === null || reveals ? callee_number : maskNumber(callee_number),
+      callee_number: callee_number === null ? null : sight.number(callee_number),
     };
   }
 }

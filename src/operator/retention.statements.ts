@@ -89,6 +89,20 @@ export const REMOVE_NOTIFICATIONS: Statement = {
   ${outcome('scanned', 'removed')}`,
 };
 
+/** Parameters: an id; the first id that is too young; a time. Along pk_reveals: ids are in the order of time. */
+export const REMOVE_REVEALS: Statement = {
+  name: 'retention_reveals',
+  text: `
+  WITH scanned AS MATERIALIZED (
+    SELECT id FROM (SELECT id FROM reveals WHERE id > $1::uuid ORDER BY id LIMIT ${LOOKED_AT}) AS next
+    WHERE id < $2::uuid),
+  removed AS (
+    DELETE FROM reveals
+    WHERE id = ANY (ARRAY (SELECT id FROM scanned)) AND at < $3
+    RETURNING 1)
+  ${outcome('scanned', 'removed')}`,
+};
+
 /** Parameters: time and id of a case; a time. Along ix_cases_completed; an event that is not removed, by ix_notifications_case. */
 export const SCAN_CASES: Statement = {
   name: 'retention_scan_cases',
@@ -124,5 +138,6 @@ export const READ_OLDEST: Statement = {
   SELECT (SELECT received_at FROM notifications ORDER BY id LIMIT 1) AS notifications,
     (SELECT received_at FROM notifications WHERE id > $1::uuid AND body IS NOT NULL ORDER BY id LIMIT 1) AS bodies,
     (SELECT first_received_at FROM quarantined_notifications ORDER BY id LIMIT 1) AS quarantine,
-    (SELECT completed_at FROM cases ORDER BY completed_at, id LIMIT 1) AS cases`,
+    (SELECT completed_at FROM cases ORDER BY completed_at, id LIMIT 1) AS cases,
+    (SELECT at FROM reveals ORDER BY id LIMIT 1) AS audit`,
 };

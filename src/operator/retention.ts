@@ -6,6 +6,7 @@ import { CONFIG, type Config, type Retention as Days } from '../config.js';
 import { Connection, type Statement } from '../database/connection.js';
 import { QUERY } from '../database/data-source.js';
 import { describeError, isDatabaseUnavailable } from '../database/errors.js';
+import { lowestIdAt } from '../database/ids.js';
 import { within } from '../database/within.js';
 import { Metrics } from '../operations/metrics.js';
 import { REMOVE_CASES } from './erasure.statements.js';
@@ -17,6 +18,7 @@ import {
   READ_OLDEST,
   REMOVE_BODIES,
   REMOVE_NOTIFICATIONS,
+  REMOVE_REVEALS,
   SCAN_CASES,
   TAKE_LOCK,
 } from './retention.statements.js';
@@ -79,9 +81,10 @@ export class Retention implements OnModuleDestroy {
       if (!lock?.is_mine) return this.metrics.forgetOldest();
       try {
         await this.moveFeedStart(connection);
-        await this.removeNotifications(connection, 'bodies', REMOVE_BODIES);
-        await this.removeNotifications(connection, 'notifications', REMOVE_NOTIFICATIONS);
+        await this.removeById(connection, 'bodies', REMOVE_BODIES);
+        await this.removeById(connection, 'notifications', REMOVE_NOTIFICATIONS);
         await this.removeCases(connection);
+        await this.removeById(connection, 'audit', REMOVE_REVEALS);
         await this.tellOldest(connection);
       } finally {
         await connection.query(GIVE_LOCK, []);
@@ -109,15 +112,16 @@ export class Retention implements OnModuleDestroy {
     }
   }
 
-  private async removeNotifications(
+  /** What has ids in the order of its time. */
+  private async removeById(
     connection: Connection,
-    rows: 'bodies' | 'notifications',
+    rows: 'bodies' | 'notifications' | 'audit',
     statement: Statement,
   ): Promise<void> {
     const cutoff = this.cutoff(this.#days[rows]);
     if (!cutoff) return;
     await this.pass(rows, async (pass) => {
-      const parameters = [pass.after[1], firstIdOf(cutoff), cutoff];
+      const parameters = [pass.after[1], lowestIdAt(cutoff), cutoff];
       const [step] = await connection.query<{ last: string | null; removed: number }>(statement, parameters);
       const { last = null, removed = 0 } = step ?? {};
       if (last !== null) pass.after = ['-infinity', last];
@@ -182,10 +186,4 @@ async function removeOldCases(connection: Connection, ids: readonly string[], cu
     if (locked.length > 0) await connection.query(REMOVE_CASES, [locked.map(({ id }) => id)]);
     return locked.length;
   });
-}
-
-/** The least UUIDv7 of a moment. */
-function firstIdOf(moment: Date): string {
-  const ms = moment.getTime().toString(16).padStart(12, '0');
-  return `${ms.slice(0, 8)}-${ms.slice(8)}-7000-8000-000000000000`;
 }

@@ -1,4 +1,5 @@
 import { ApiPropertyOptional } from '@nestjs/swagger';
+import type { Sight } from '../access/sight.js';
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
@@ -16,8 +17,9 @@ export class BodyResponse {
   })
   body_encoding?: 'utf-8' | 'base64';
 
-  static from(this: void, body: Buffer, reveals: boolean): BodyResponse {
-    if (!reveals) return {};
+  static from(this: void, received: Buffer, sight: Sight): BodyResponse {
+    const body = sight.body(received);
+    if (!body) return {};
     try {
       return { body: decoder.decode(body), body_encoding: 'utf-8' };
     } catch {

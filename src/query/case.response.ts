@@ -1,5 +1,5 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { maskNumber } from '../access/mask.js';
+import type { Sight } from '../access/sight.js';
 import { IngestionResponse } from './ingestion.js';
 import { PageOf } from './page.js';
 
@@ -90,13 +90,13 @@ export class CaseResponse {
   @ApiProperty({ type: [CaseNodeTaskResponse], description: 'The node tasks that it went through, in order.' })
   node_tasks: CaseNodeTaskResponse[];
 
-  static from(this: void, row: CaseRow, reveals: boolean): CaseResponse {
+  static from(this: void, row: CaseRow, sight: Sight): CaseResponse {
     return {
       id: row.id,
       workflow_id: row.workflow_id,
       workflow_name: row.workflow_name,
       case_id: row.case_id,
-      callee_number: reveals ? row.callee_number : maskNumber(row.callee_number),
+      callee_number: sight.number(row.callee_number),
       completed_at: row.completed_at.toISOString(),
       last_notified_at: row.last_notified_at.toISOString(),
       notification_count: row.notification_count,

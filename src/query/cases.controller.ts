@@ -1,6 +1,7 @@
 import { Body, Controller, Get, HttpCode, Post, Query, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
-import { NeedsScope, Reveals } from '../access/api-key.guard.js';
+import { NeedsScope } from '../access/api-key.guard.js';
+import { Sees, Sight } from '../access/sight.js';
 import type { Response } from 'express';
 import { ReadsJson } from '../http/json-body.js';
 import { ApiWait, PREFERENCE_APPLIED, Wait } from '../http/prefer.js';
@@ -41,8 +42,8 @@ export class CasesController {
   })
   @ApiPage(CasesPage)
   @ApiProblems('invalid_request', 'invalid_cursor')
-  async list(@Query() query: CaseQuery, @Reveals() reveals: boolean): Promise<CasesPage> {
-    return this.cases.list(query, reveals);
+  async list(@Query() query: CaseQuery, @Sees() sight: Sight): Promise<CasesPage> {
+    return this.cases.list(query, sight);
   }
 
   @Post('lookup')
@@ -61,15 +62,15 @@ export class CasesController {
   @ApiProblems('not_seen')
   async lookup(
     @Body() request: LookupRequest,
-    @Reveals() reveals: boolean,
+    @Sees() sight: Sight,
     @Wait() seconds: number,
     @Res({ passthrough: true }) response: Response,
     @Query() _none: NoQuery,
   ): Promise<LookupResponse> {
     const answer =
       seconds === 0
-        ? await this.lookups.ask(request, reveals)
-        : await this.lookups.wait(request, reveals, seconds, response);
+        ? await this.lookups.ask(request, sight)
+        : await this.lookups.wait(request, sight, seconds, response);
     if (seconds > 0) response.setHeader('Preference-Applied', `wait=${seconds}`);
     return request.strict ? allSeen(answer) : answer;
   }
@@ -79,8 +80,8 @@ export class CasesController {
   @ApiIdParam('Id of the case in this service.', '0198c7a2-5f0f-7b11-8c2e-4d1f0a9b3c77')
   @ApiOkResponse({ type: CaseResponse, description: 'The case.' })
   @ApiProblems('not_found')
-  async get(@IdParam() id: string, @Reveals() reveals: boolean, @Query() _none: NoQuery): Promise<CaseResponse> {
-    return found(await this.cases.get(id, reveals));
+  async get(@IdParam() id: string, @Sees() sight: Sight, @Query() _none: NoQuery): Promise<CaseResponse> {
+    return found(await this.cases.get(id, sight));
   }
 
   @Get(':id/notifications')
@@ -95,9 +96,9 @@ export class CasesController {
   async listNotifications(
     @IdParam() id: string,
     @Query() query: PageQuery,
-    @Reveals() reveals: boolean,
+    @Sees() sight: Sight,
   ): Promise<NotificationsPage> {
-    return found(await this.notifications.listOfCase(id, query, reveals));
+    return found(await this.notifications.listOfCase(id, query, sight));
   }
 }
 

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import type { Sight } from '../access/sight.js';
 import type { CaseFilter, CaseQuery } from './case.query.js';
 import { type CaseRow, CaseResponse, type CasesPage } from './case.response.js';
 import { fittingCases, GET_CASE, selectCases } from './cases.statement.js';
@@ -27,16 +28,16 @@ export class CasesReader {
     private readonly ingestion: Ingestion,
   ) {}
 
-  async get(id: string, reveals: boolean): Promise<CaseResponse | undefined> {
+  async get(id: string, sight: Sight): Promise<CaseResponse | undefined> {
     const [row] = await this.reads.queryById<CaseRow>(GET_CASE, [id]);
-    return row && CaseResponse.from(row, reveals);
+    return row && CaseResponse.from(row, sight);
   }
 
   /**
    * Pages go along (completed_at, id), a place that new cases do not disturb. Only a case whose completion turns out to be
    * earlier than was known, because an older delivery arrives late, changes its place.
    */
-  async list(query: CaseQuery, reveals: boolean): Promise<CasesPage> {
+  async list(query: CaseQuery, sight: Sight): Promise<CasesPage> {
     const question = questionOf(query);
     const position = await this.cursors.read(question, query.cursor);
     const { text, parameters } = listStatement(query, position as [number, string] | undefined);
@@ -45,7 +46,7 @@ export class CasesReader {
     const page = await toPage(
       rows.filter((row): row is CaseRow & Row => row.id !== null),
       query.limit,
-      (row) => CaseResponse.from(row, reveals),
+      (row) => CaseResponse.from(row, sight),
       async (last) => this.cursors.write(question, [last.completed_at.getTime(), last.id]),
       Number(rows[0]?.found),
     );

@@ -1,4 +1,5 @@
 import { ApiProperty } from '@nestjs/swagger';
+import type { Sight } from '../access/sight.js';
 import type { Verdict } from '../database/entities.js';
 import { type CaseRow, CaseResponse } from './case.response.js';
 
@@ -34,12 +35,12 @@ export class CompletionResponse {
   @ApiProperty({ description: 'The case as it is now, which may be newer than the event.' })
   case: CaseResponse;
 
-  static from(this: void, row: CompletionRow, reveals: boolean): CompletionResponse {
+  static from(this: void, row: CompletionRow, sight: Sight): CompletionResponse {
     return {
       event: row.verdict === 'first' ? 'completed' : 'changed',
       notification_id: row.notification_id,
       received_at: row.received_at.toISOString(),
-      case: CaseResponse.from(row, reveals),
+      case: CaseResponse.from(row, sight),
     };
   }
 }

@@ -1,7 +1,8 @@
 import { Controller, Get, Headers, Query, Req, Res } from '@nestjs/common';
 import { ApiHeader, ApiOkResponse, ApiOperation, ApiTags, PickType } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
-import { NeedsScope, Reveals } from '../access/api-key.guard.js';
+import { NeedsScope } from '../access/api-key.guard.js';
+import { Sees, Sight } from '../access/sight.js';
 import { ApiWait, PREFERENCE_APPLIED, Wait } from '../http/prefer.js';
 import { ApiProblems } from '../http/problem.openapi.js';
 import { CompletionQuery } from './completion.query.js';
@@ -43,7 +44,7 @@ export class CompletionsController {
   @ApiOkResponse({ type: CompletionsResponse, description: 'A stretch of the feed.', headers: PREFERENCE_APPLIED })
   async list(
     @Query() query: CompletionQuery,
-    @Reveals() reveals: boolean,
+    @Sees() sight: Sight,
     @Wait() seconds: number,
     @Res({ passthrough: true }) response: Response,
   ): Promise<CompletionsResponse> {
@@ -56,7 +57,7 @@ export class CompletionsController {
       }
       response.setHeader('Preference-Applied', `wait=${seconds}`);
     }
-    return this.completions.toResponse(stretch, workflow_id, reveals);
+    return this.completions.toResponse(stretch, workflow_id, sight);
   }
 
   @Get('stream')
@@ -80,7 +81,7 @@ export class CompletionsController {
   })
   async streamEvents(
     @Query() query: StreamQuery,
-    @Reveals() reveals: boolean,
+    @Sees() sight: Sight,
     @Headers('last-event-id') lastEventId: string | undefined,
     @Req() request: Request,
     @Res() response: Response,
@@ -89,6 +90,6 @@ export class CompletionsController {
     if (request.method === 'HEAD') {
       await this.completions.begin(question);
       response.type('text/event-stream').end();
-    } else await this.stream.send(question, reveals, response);
+    } else await this.stream.send(question, sight, response);
   }
 }

@@ -3,6 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import type { Response } from 'express';
+import type { Sight } from '../access/sight.js';
 import { describeError, isDatabaseUnavailable } from '../database/errors.js';
 import { Problem } from '../http/problem.js';
 import { CompletionResponse } from './completion.response.js';
@@ -33,18 +34,18 @@ export class CompletionsStream {
 
   /**
    * Streams until the client goes or the service ends. A client that reads slowly is waited for: of what it has not taken yet
-   * two stretches are held.
+   * two stretches are held. Where what it shows cannot be recorded the stream breaks off, and the client comes back for it.
    *
    * @throws Problem `invalid_cursor`; `cursor_expired`; `service_unavailable` if too many stream already
    */
-  async send(question: FeedQuestion, reveals: boolean, response: Response): Promise<void> {
+  async send(question: FeedQuestion, sight: Sight, response: Response): Promise<void> {
     if (this.#streams >= MAX_STREAMS) throw new Problem('service_unavailable', 'Too many streams are open just now.');
     this.#streams += 1;
     try {
       const place = await this.completions.begin(question);
       await this.completions.read(place, question.workflow_id, 1); // a cursor that has expired must not begin a stream
       response.writeHead(200, HEADERS).flushHeaders();
-      const events = this.events(place, question.workflow_id, reveals, response);
+      const events = this.events(place, question.workflow_id, sight, response);
       await pipeline(Readable.from(events, { highWaterMark: 1 }), response).catch((error: unknown) => {
         if (!isGone(error)) this.#logger.error('stream broken off', { error: describeError(error) });
         response.destroy();
@@ -57,7 +58,7 @@ export class CompletionsStream {
   private async *events(
     from: Place,
     workflowId: string | undefined,
-    reveals: boolean,
+    sight: Sight,
     response: Response,
   ): AsyncGenerator<string> {
     let place = from;
@@ -65,7 +66,7 @@ export class CompletionsStream {
     while (!this.completions.hasEnded && !response.closed) {
       const stretch = await this.next(place, workflowId, response);
       place = stretch?.end ?? place;
-      if (stretch && stretch.rows.length > 0) yield await this.render(stretch, workflowId, reveals);
+      if (stretch && stretch.rows.length > 0) yield await this.render(stretch, workflowId, sight);
       else if (stretch?.isAll !== false) yield await this.bookmark(place, workflowId);
     }
   }
@@ -75,13 +76,16 @@ export class CompletionsStream {
     return `:\nid: ${await this.completions.cursorAt(place, workflowId)}\n\n`;
   }
 
-  private async render({ rows }: Stretch, workflowId: string | undefined, reveals: boolean): Promise<string> {
+  /** What it shows is on record. */
+  private async render({ rows }: Stretch, workflowId: string | undefined, sight: Sight): Promise<string> {
     const events = rows.map(async (row) => {
-      const data = CompletionResponse.from(row, reveals);
+      const data = CompletionResponse.from(row, sight);
       const id = await this.completions.cursorAt(placeOf(row), workflowId);
       return `id: ${id}\nevent: ${data.event}\ndata: ${JSON.stringify(data)}\n\n`;
     });
-    return (await Promise.all(events)).join('');
+    const text = (await Promise.all(events)).join('');
+    await sight.record();
+    return text;
   }
 
   /** Undefined while PostgreSQL is away: then the stream stays, and has nothing to tell. */

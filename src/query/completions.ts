@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Response } from 'express';
+import type { Sight } from '../access/sight.js';
 import type { CompletionQuery } from './completion.query.js';
 import { CompletionResponse, type CompletionsResponse } from './completion.response.js';
 import { CompletionsReader, isBefore, type Place, type Stretch } from './completions.reader.js';
@@ -65,9 +66,9 @@ export class Completions {
     });
   }
 
-  async toResponse(stretch: Stretch, workflowId: string | undefined, reveals: boolean): Promise<CompletionsResponse> {
+  async toResponse(stretch: Stretch, workflowId: string | undefined, sight: Sight): Promise<CompletionsResponse> {
     return {
-      data: stretch.rows.map((row) => CompletionResponse.from(row, reveals)),
+      data: stretch.rows.map((row) => CompletionResponse.from(row, sight)),
       next_cursor: await this.cursors.write(question(workflowId), stretch.end),
       caught_up: stretch.isAll,
     };

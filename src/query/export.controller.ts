@@ -1,7 +1,8 @@
 import { Controller, Get, Query, Req, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
-import { NeedsScope, Reveals } from '../access/api-key.guard.js';
+import { NeedsScope } from '../access/api-key.guard.js';
+import { Sees, Sight } from '../access/sight.js';
 import { ApiProblems } from '../http/problem.openapi.js';
 import { CSV_COLUMNS, EXPORT_FORMATS } from './export.formats.js';
 import { ExportQuery } from './export.query.js';
@@ -51,7 +52,7 @@ one away gives back what it was.`,
   @ApiProblems('invalid_request', 'unauthorized', 'insufficient_scope', 'internal_error', 'service_unavailable')
   async export(
     @Query() query: ExportQuery,
-    @Reveals() reveals: boolean,
+    @Sees() sight: Sight,
     @Req() request: Request,
     @Res() response: Response,
   ): Promise<void> {
@@ -64,7 +65,7 @@ one away gives back what it was.`,
     if (request.method === 'HEAD') response.set(headers).end();
     else {
       await this.exports.send(response, headers, (signal) =>
-        this.reader.read(query, reveals, EXPORT_FORMATS[name], signal),
+        this.reader.read(query, sight, EXPORT_FORMATS[name], signal),
       );
     }
   }

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import type { Sight } from '../access/sight.js';
 import type { Snapshot } from '../database/snapshot.js';
 import type { CaseFilter } from './case.query.js';
 import { type CaseRow, CaseResponse } from './case.response.js';
@@ -37,13 +38,13 @@ export class ExportReader {
    */
   async *read(
     filter: CaseFilter,
-    reveals: boolean,
+    sight: Sight,
     format: ExportFormat,
     signal: AbortSignal,
   ): AsyncGenerator<string, void, void> {
     const [snapshot, rows] = await this.reads.snapshot(EXPORT_SETTINGS, async (taken) => begin(taken, filter, signal));
     try {
-      yield* write(snapshot, rows, reveals, format);
+      yield* write(snapshot, rows, sight, format);
     } finally {
       await snapshot.release();
     }
@@ -58,11 +59,11 @@ async function begin(snapshot: Snapshot, filter: CaseFilter, signal: AbortSignal
   return fetch(snapshot, FIRST_ROWS);
 }
 
-/** While one batch is written and sent, PostgreSQL looks for the next. */
+/** While one batch is written and sent, PostgreSQL looks for the next. What a batch shows is on record before it is sent. */
 async function* write(
   snapshot: Snapshot,
   firstRows: CaseRow[],
-  reveals: boolean,
+  sight: Sight,
   format: ExportFormat,
 ): AsyncGenerator<string, void, void> {
   const names = new ExportNames(snapshot);
@@ -73,8 +74,9 @@ async function* write(
     await names.fill(rows);
     const next = fetch(snapshot, wanted);
     next.catch(() => undefined); // it may fail before it is awaited
-    const chunk = format.write(rows.map((row) => CaseResponse.from(row, reveals)));
+    const chunk = format.write(rows.map((row) => CaseResponse.from(row, sight)));
     wanted = Math.max(1, Math.min(MAX_ROWS, Math.round((rows.length * CHUNK_LENGTH) / chunk.length)));
+    await sight.record();
     yield head + chunk;
     head = '';
     rows = await next;

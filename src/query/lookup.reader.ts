@@ -1,11 +1,10 @@
 import { Injectable } from '@nestjs/common';
-import { maskNumber } from '../access/mask.js';
-import { type CaseRow, CaseResponse } from './case.response.js';
+import type { CaseRow } from './case.response.js';
 import { fittingCases, selectCases } from './cases.statement.js';
 import { MAX_CONTENT_BYTES } from './fitting.statement.js';
-import { Ingestion, LAST_NOTIFICATION_AT } from './ingestion.js';
+import { Ingestion, type IngestionResponse, LAST_NOTIFICATION_AT } from './ingestion.js';
 import type { AskedCase } from './lookup.request.js';
-import type { LookupResponse, VerdictResponse } from './lookup.response.js';
+import type { Verdict } from './lookup.response.js';
 import { Reads, type Where } from './reads.js';
 
 /** So many cases are shown of one item, and of all together, where the items would otherwise match more. */
@@ -78,6 +77,12 @@ interface Matches {
   readonly cases: Sized[];
 }
 
+/** What is known of what was asked, before it is known who sees it. */
+export interface Findings {
+  readonly verdicts: readonly Verdict[];
+  readonly ingestion: IngestionResponse;
+}
+
 /** Answers for many cases at once. */
 @Injectable()
 export class LookupReader {
@@ -86,7 +91,7 @@ export class LookupReader {
     private readonly ingestion: Ingestion,
   ) {}
 
-  async read(asked: readonly AskedCase[], reveals: boolean, where: Where): Promise<LookupResponse> {
+  async read(asked: readonly AskedCase[], where: Where): Promise<Findings> {
     const describe = this.ingestion.look();
     const limit = Math.min(MAX_CASES_OF_ITEM, Math.floor(MAX_CASES / asked.length));
     const column = (name: keyof AskedCase): (string | null)[] => asked.map((item) => item[name] ?? null);
@@ -96,9 +101,9 @@ export class LookupReader {
     const matches = matchesByPlace(rows);
     const room = { bytes: MAX_CONTENT_BYTES };
     return {
-      data: asked.map((item, index) => {
+      verdicts: asked.map((item, index) => {
         const found = matches.get(index + 1) ?? { count: 0, cases: [] };
-        return toVerdict(item, found, held.has(index + 1), takeFitting(found.cases, limit, room), reveals);
+        return toVerdict(item, found, held.has(index + 1), takeFitting(found.cases, limit, room));
       }),
       ingestion: describe(rows[0]?.last_notification_at),
     };
@@ -130,18 +135,7 @@ function takeFitting(cases: readonly Sized[], limit: number, room: { bytes: numb
   });
 }
 
-function toVerdict(
-  asked: AskedCase,
-  { count }: Matches,
-  isHeld: boolean,
-  shown: readonly CaseRow[],
-  reveals: boolean,
-): VerdictResponse {
-  const { callee_number } = asked;
-  return {
-    asked: !callee_number || reveals ? asked : { ...asked, callee_number: maskNumber(callee_number) },
-    status: count > 0 ? 'completed' : isHeld ? 'held' : 'not_seen',
-    cases: shown.map((row) => CaseResponse.from(row, reveals)),
-    has_more: count > shown.length,
-  };
+function toVerdict(asked: AskedCase, { count }: Matches, isHeld: boolean, cases: readonly CaseRow[]): Verdict {
+  const status = count > 0 ? 'completed' : isHeld ? 'held' : 'not_seen';
+  return { asked, status, cases, has_more: count > cases.length };
 }

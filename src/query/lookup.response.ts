@@ -1,9 +1,19 @@
 import { ApiProperty, PartialType } from '@nestjs/swagger';
-import { CaseResponse } from './case.response.js';
+import { maskNumber } from '../access/mask.js';
+import type { Sight } from '../access/sight.js';
+import { type CaseRow, CaseResponse } from './case.response.js';
 import { IngestionResponse } from './ingestion.js';
 import { AskedCase } from './lookup.request.js';
 
 export const STATUSES = ['completed', 'held', 'not_seen'] as const;
+
+/** What is known of one asked case, as the reader has found it. */
+export interface Verdict {
+  readonly asked: AskedCase;
+  readonly status: (typeof STATUSES)[number];
+  readonly cases: readonly CaseRow[];
+  readonly has_more: boolean;
+}
 
 /** The question again. */
 class AskedCaseResponse extends PartialType(AskedCase) {}
@@ -30,6 +40,17 @@ export class VerdictResponse {
     example: false,
   })
   has_more: boolean;
+
+  /** A number that the client sent itself is not counted as shown. */
+  static from(this: void, { asked, status, cases, has_more }: Verdict, sight: Sight): VerdictResponse {
+    const { callee_number } = asked;
+    return {
+      asked: !callee_number || sight.isWhole ? asked : { ...asked, callee_number: maskNumber(callee_number) },
+      status,
+      cases: cases.map((row) => CaseResponse.from(row, sight)),
+      has_more,
+    };
+  }
 }
 
 export class LookupResponse {

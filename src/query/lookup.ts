@@ -1,9 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import type { Response } from 'express';
+import type { Sight } from '../access/sight.js';
 import type { Arrival } from './arrivals.statement.js';
-import { LookupReader } from './lookup.reader.js';
+import { type Findings, LookupReader } from './lookup.reader.js';
 import type { AskedCase, LookupRequest } from './lookup.request.js';
-import type { LookupResponse } from './lookup.response.js';
+import { type LookupResponse, VerdictResponse } from './lookup.response.js';
 import { waitFor } from './wait.js';
 import { ARRIVED, type Watch } from './watch.js';
 import { Watcher } from './watcher.js';
@@ -16,8 +17,8 @@ export class Lookup {
     private readonly watcher: Watcher,
   ) {}
 
-  async ask({ cases }: LookupRequest, reveals: boolean): Promise<LookupResponse> {
-    return this.reader.read(cases, reveals, 'replica');
+  async ask({ cases }: LookupRequest, sight: Sight): Promise<LookupResponse> {
+    return toResponse(await this.reader.read(cases, 'replica'), sight);
   }
 
   /**
@@ -27,21 +28,21 @@ export class Lookup {
    */
   async wait(
     { cases, mode }: LookupRequest,
-    reveals: boolean,
+    sight: Sight,
     seconds: number,
     response: Response,
   ): Promise<LookupResponse> {
     const isEnough = (items: number): boolean => (mode === 'all' ? items === cases.length : items > 0);
     const arrived = new Set<AskedCase>();
-    return waitFor(this.watcher, seconds, response, {
+    const findings = await waitFor(this.watcher, seconds, response, {
       listen: (watch, wake) =>
         listen(watch, cases, (asked) => {
           arrived.add(asked);
           if (isEnough(arrived.size)) wake();
         }),
-      look: async () => this.reader.read(cases, reveals, 'primary'),
-      isFulfilled: ({ data }, wake) => {
-        const completed = cases.filter((_, index) => data[index]?.status === 'completed');
+      look: async () => this.reader.read(cases, 'primary'),
+      isFulfilled: ({ verdicts }, wake) => {
+        const completed = cases.filter((_, index) => verdicts[index]?.status === 'completed');
         if (isEnough(completed.length)) return true;
         for (const asked of completed) arrived.add(asked);
         if (isEnough(arrived.size)) {
@@ -51,7 +52,12 @@ export class Lookup {
         return false;
       },
     });
+    return toResponse(findings, sight);
   }
+}
+
+function toResponse({ verdicts, ingestion }: Findings, sight: Sight): LookupResponse {
+  return { data: verdicts.map((verdict) => VerdictResponse.from(verdict, sight)), ingestion };
 }
 
 /** Tells each item that a case arrives for. */

@@ -1,5 +1,5 @@
 import { ApiExtraModels, ApiProperty, getSchemaPath, IntersectionType, PickType } from '@nestjs/swagger';
-import { maskNumber } from '../access/mask.js';
+import type { Sight } from '../access/sight.js';
 import { VERDICTS, type Verdict } from '../database/entities.js';
 import { BodyResponse } from './body.response.js';
 import { CaseResponse } from './case.response.js';
@@ -62,7 +62,7 @@ export class NotificationResponse {
   })
   case: NotifiedCaseResponse | null;
 
-  static from(this: void, row: NotificationRow, reveals: boolean): NotificationResponse {
+  static from(this: void, row: NotificationRow, sight: Sight): NotificationResponse {
     const { case_ref: id, workflow_id, case_id, callee_number } = row;
     return {
       id: row.id,
@@ -70,7 +70,7 @@ export class NotificationResponse {
       received_at: row.received_at.toISOString(),
       verdict: row.verdict,
       body_bytes: row.body_bytes,
-      case: { id, workflow_id, case_id, callee_number: reveals ? callee_number : maskNumber(callee_number) },
+      case: { id, workflow_id, case_id, callee_number: sight.number(callee_number) },
     };
   }
 }

@@ -1,6 +1,7 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
-import { NeedsScope, Reveals } from '../access/api-key.guard.js';
+import { NeedsScope } from '../access/api-key.guard.js';
+import { Sees, Sight } from '../access/sight.js';
 import { ApiProblems } from '../http/problem.openapi.js';
 import { NoQuery } from '../http/validation.js';
 import { ApiIdParam, found, IdParam } from './found.js';
@@ -31,9 +32,9 @@ export class NotificationsController {
   )
   async get(
     @IdParam() id: string,
-    @Reveals() reveals: boolean,
+    @Sees() sight: Sight,
     @Query() _none: NoQuery,
   ): Promise<NotificationWithBodyResponse> {
-    return found(await this.notifications.get(id, reveals));
+    return found(await this.notifications.get(id, sight));
   }
 }

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import type { Sight } from '../access/sight.js';
 import { BodyResponse } from './body.response.js';
 import { Cursors } from './cursor.js';
 import {
@@ -37,17 +38,13 @@ export class NotificationsReader {
     private readonly cursors: Cursors,
   ) {}
 
-  async get(id: string, reveals: boolean): Promise<NotificationWithBodyResponse | undefined> {
+  async get(id: string, sight: Sight): Promise<NotificationWithBodyResponse | undefined> {
     const [row] = await this.reads.queryById<NotificationRow & { body: Buffer | null }>(GET_NOTIFICATION, [id]);
-    return row && { ...NotificationResponse.from(row, reveals), ...(row.body && BodyResponse.from(row.body, reveals)) };
+    return row && { ...NotificationResponse.from(row, sight), ...(row.body && BodyResponse.from(row.body, sight)) };
   }
 
   /** The deliveries of a case in order of receipt; undefined if there is no such case. */
-  async listOfCase(
-    caseRef: string,
-    query: PageQuery,
-    reveals: boolean,
-  ): Promise<Page<NotificationResponse> | undefined> {
+  async listOfCase(caseRef: string, query: PageQuery, sight: Sight): Promise<Page<NotificationResponse> | undefined> {
     const question = ['case notifications', caseRef];
     const position = await this.cursors.read(question, query.cursor);
     const [receivedAt, id] = position ? [new Date(position[0] as number), position[1]] : BEFORE_ALL;
@@ -61,7 +58,7 @@ export class NotificationsReader {
     return toPage(
       rows,
       query.limit,
-      (row) => NotificationResponse.from(row, reveals),
+      (row) => NotificationResponse.from(row, sight),
       async (last) => this.cursors.write(question, [last.received_at.getTime(), last.id]),
     );
   }

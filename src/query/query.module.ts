@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { AccessModule } from '../access/access.module.js';
 import { CasesController } from './cases.controller.js';
 import { CasesReader } from './cases.reader.js';
 import { OperationsModule } from '../operations/operations.module.js';
@@ -24,7 +25,7 @@ import { WorkflowsReader } from './workflows.reader.js';
 
 /** Postgres → HTTP. */
 @Module({
-  imports: [OperationsModule],
+  imports: [AccessModule, OperationsModule],
   controllers: [
     WorkflowsController,
     ExportController,
