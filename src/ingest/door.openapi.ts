@@ -47,6 +47,6 @@ export function DescribeDoor(): MethodDecorator {
       schema: { type: 'object', additionalProperties: false, example: {} },
     }),
     ApiProblems('not_json', 'invalid_fields', 'undecodable_body', 'unstorable', 'incomplete_body'),
-    ApiProblems('not_found', 'body_too_large', 'unsupported_media_type', 'service_unavailable'),
+    ApiProblems('not_found', 'body_too_large', 'unsupported_media_type', 'too_many_requests', 'service_unavailable'),
   );
 }
