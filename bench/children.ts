@@ -70,6 +70,8 @@ export async function startService(databaseUrl: string, dataDir: string): Promis
       PORT: '0',
       WEBHOOK_TOKENS: 'bench',
       API_KEYS: 'bench:read:nothing',
+      RATE_LIMIT_PER_KEY: '0', // one key and one address ask for all
+      RATE_LIMIT_PER_ADDRESS: '0',
     },
     stdio: ['ignore', 'pipe', log.fd],
   });

@@ -4,6 +4,7 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { urlToHttpOptions } from 'node:url';
 import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { isSecretDigest } from '../src/access/digest.js';
 import { GENERATED_WEBHOOK_TOKEN, readSecret } from '../src/access/generated-secrets.js';
 import { parseConfig, readEnvironment } from '../src/config.js';
 import { findServiceUrl, THIS_MACHINE } from './local-service.js';
@@ -149,8 +150,9 @@ function checkUrl(given: string): string {
 /** As the service does: it makes a token only where none is given. */
 async function findToken(): Promise<string> {
   const { webhookTokens, dataDir } = parseConfig(readEnvironment());
-  if (webhookTokens[0] !== undefined) return webhookTokens[0];
-  const generated = await readSecret(dataDir, GENERATED_WEBHOOK_TOKEN);
+  const given = webhookTokens.find((token) => !isSecretDigest(token));
+  if (given !== undefined) return given;
+  const generated = webhookTokens.length === 0 ? await readSecret(dataDir, GENERATED_WEBHOOK_TOKEN) : undefined;
   if (generated !== undefined) return generated;
   throw new Error(`no webhook token in WEBHOOK_TOKENS or ${dataDir}: give the whole webhook URL as --url`);
 }

@@ -1,6 +1,10 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { parseRanges, type Range } from './access/addresses.js';
 import { type ApiKey, parseApiKeys } from './access/api-key.js';
+import { readSecretFile } from './access/secret-file.js';
+import { parseWebhookTokens } from './access/webhook-token.js';
+import { checkDatabaseUrl } from './database/database-url.js';
 
 /** Under this token the settings are injected. */
 export const CONFIG = Symbol('CONFIG');
@@ -18,6 +22,9 @@ export interface Config {
   /** Empty only where `generateSecrets` will fill it. */
   readonly webhookTokens: readonly string[];
   readonly apiKeys: readonly ApiKey[];
+  /** Where they came from, and may change; undefined if they stand in the environment. */
+  readonly webhookTokensFile: string | undefined;
+  readonly apiKeysFile: string | undefined;
   readonly generateSecrets: boolean;
   readonly bodyLimitBytes: number;
   readonly spoolMaxBytes: number;
@@ -26,6 +33,14 @@ export interface Config {
   readonly quarantineMaxBytes: number;
   /** Days after which rows are removed; undefined keeps them. */
   readonly retention: Retention;
+  /** None: all. */
+  readonly webhookAllowedAddresses: readonly Range[];
+  /** Which proxies say truly for whom they ask: those at these addresses, or so many one behind the other. */
+  readonly trustProxy: readonly Range[] | number;
+  /** Each in requests a minute; 0: no limit. */
+  readonly rateLimitPerKey: number;
+  readonly rateLimitPerAddress: number;
+  readonly rateLimitFailures: number;
 }
 
 /** In days, each undefined where rows are kept. */
@@ -41,16 +56,36 @@ export interface Retention {
 /** Every variable that the service knows: name, default, meaning. README.md and .env.example are held equal to it. */
 export const SETTINGS = [
   ['DATABASE_URL', 'none', 'PostgreSQL 14 or later. None: local mode, an embedded PostgreSQL in `DATA_DIR`.'],
+  ['DATABASE_URL_FILE', 'none', 'A file that has it instead, as orchestrators mount secrets. Read at the start.'],
   [
     'DATABASE_READ_URL',
     'none',
     'Streaming standbys of it that `/v1` reads from, comma separated (a comma in a password is `%2C`).',
   ],
+  ['DATABASE_READ_URL_FILE', 'none', 'A file that has them instead. Read at the start.'],
   ['DATA_DIR', '.data', 'Embedded database, spool and generated secrets.'],
   ['HOST', '127.0.0.1', 'Address to listen on. The container image sets `0.0.0.0`.'],
   ['PORT', '3000', 'Port to listen on; 0 takes a free one.'],
-  ['WEBHOOK_TOKENS', 'none', 'Tokens that open the webhook, comma separated, so that one can be rotated.'],
-  ['API_KEYS', 'none', '`name:scopes:secret,…`; scopes `read`, `reveal`, `operate` joined by `+`.'],
+  [
+    'WEBHOOK_TOKENS',
+    'none',
+    'Tokens that open the webhook, comma separated, so that one can be rotated. One may be given as `sha256:<64 hex>`.',
+  ],
+  [
+    'WEBHOOK_TOKENS_FILE',
+    'none',
+    'A file that has them instead, comma separated or one a line. A change counts within seconds, without a restart.',
+  ],
+  [
+    'API_KEYS',
+    'none',
+    '`name:scopes:secret,…`; scopes `read`, `reveal`, `operate` joined by `+`. A secret may be given as `sha256:<64 hex>`.',
+  ],
+  [
+    'API_KEYS_FILE',
+    'none',
+    'A file that has them instead, comma separated or one a line. A change counts within seconds, without a restart.',
+  ],
   [
     'GENERATE_SECRETS',
     '`true` in local mode, else `false`',
@@ -73,6 +108,23 @@ export const SETTINGS = [
     'Days without a notification after which a case is removed, with all that belongs to it.',
   ],
   ['RETAIN_AUDIT_DAYS', 'none', 'Days after which the record of what was shown whole is removed.'],
+  [
+    'WEBHOOK_ALLOWED_ADDRESSES',
+    'none',
+    'From where the webhook may be called: IP addresses and CIDR blocks, comma separated. None: from anywhere.',
+  ],
+  [
+    'TRUST_PROXY',
+    'none',
+    'Proxies whose `X-Forwarded-For` counts: their addresses and CIDR blocks, or how many are one behind the other.',
+  ],
+  ['RATE_LIMIT_PER_KEY', '30000', 'Requests a minute with one API key; 0: no limit.'],
+  ['RATE_LIMIT_PER_ADDRESS', '60000', 'Requests a minute with API keys from one address (IPv6: one /64); 0: no limit.'],
+  [
+    'RATE_LIMIT_FAILURES',
+    '60',
+    'Wrong tokens and keys a minute from one address (IPv6: one /64), before they get `429`; 0: no limit.',
+  ],
 ] as const;
 
 const MAX_DAYS = 36_500;
@@ -98,83 +150,79 @@ export function readEnvironment(): Environment {
 export function parseConfig(environment: Environment): Config {
   // An empty variable means none: compose files pass what `.env` leaves out as an empty text.
   const get = (name: Name): string | undefined => environment[name]?.trim() || undefined;
+  const getSecret = (name: Secret): Given => readSecret(name, get(name), get(`${name}_FILE`));
 
-  const databaseUrl = parseDatabaseUrl(get('DATABASE_URL'));
+  const databaseUrl = parseDatabaseUrl(getSecret('DATABASE_URL'));
   const generateSecrets = parseBoolean('GENERATE_SECRETS', get('GENERATE_SECRETS'), databaseUrl === undefined);
   return {
     databaseUrl,
-    databaseReadUrls: parseReadUrls(get('DATABASE_READ_URL'), databaseUrl),
+    databaseReadUrls: parseReadUrls(getSecret('DATABASE_READ_URL'), databaseUrl),
     dataDir: path.resolve(get('DATA_DIR') ?? '.data'),
     host: get('HOST') ?? '127.0.0.1',
     port: parseInteger('PORT', get('PORT') ?? '3000', 0, 65_535),
-    webhookTokens: parseWebhookTokens(get('WEBHOOK_TOKENS'), generateSecrets),
-    apiKeys: parseKeys(get('API_KEYS'), generateSecrets),
+    webhookTokens: parseSecrets(getSecret('WEBHOOK_TOKENS'), parseWebhookTokens, generateSecrets),
+    webhookTokensFile: get('WEBHOOK_TOKENS_FILE'),
+    apiKeys: parseSecrets(getSecret('API_KEYS'), parseApiKeys, generateSecrets),
+    apiKeysFile: get('API_KEYS_FILE'),
     generateSecrets,
     bodyLimitBytes: parseInteger('BODY_LIMIT_BYTES', get('BODY_LIMIT_BYTES') ?? '1048576', 1, 64 * 1024 * 1024),
     retention: parseRetention(get),
     spoolMaxBytes: parseInteger('SPOOL_MAX_BYTES', get('SPOOL_MAX_BYTES') ?? '1073741824', 0, 2 ** 40),
     quarantineMaxRows: parseInteger('QUARANTINE_MAX_ROWS', get('QUARANTINE_MAX_ROWS') ?? '100000', 0, 1_000_000_000),
     quarantineMaxBytes: parseInteger('QUARANTINE_MAX_BYTES', get('QUARANTINE_MAX_BYTES') ?? '1073741824', 0, 2 ** 40),
+    webhookAllowedAddresses: parseAddresses('WEBHOOK_ALLOWED_ADDRESSES', get('WEBHOOK_ALLOWED_ADDRESSES')),
+    trustProxy: parseTrust(get('TRUST_PROXY')),
+    rateLimitPerKey: parseInteger('RATE_LIMIT_PER_KEY', get('RATE_LIMIT_PER_KEY') ?? '30000', 0, 1e9),
+    rateLimitPerAddress: parseInteger('RATE_LIMIT_PER_ADDRESS', get('RATE_LIMIT_PER_ADDRESS') ?? '60000', 0, 1e9),
+    rateLimitFailures: parseInteger('RATE_LIMIT_FAILURES', get('RATE_LIMIT_FAILURES') ?? '60', 0, 1e9),
   };
 }
 
-function parseDatabaseUrl(text: string | undefined): string | undefined {
-  if (text !== undefined && !isDatabaseUrl(text))
-    throw new ConfigError('DATABASE_URL', `must look like ${URL_EXAMPLE}`);
+/** Settings that hold a secret, and may therefore be given in a file. */
+type Secret = 'DATABASE_URL' | 'DATABASE_READ_URL' | 'WEBHOOK_TOKENS' | 'API_KEYS';
+
+/** What a setting says, and the name under which it was given. */
+interface Given {
+  readonly name: Name;
+  readonly text: string | undefined;
+}
+
+function readSecret(name: Secret, text: string | undefined, file: string | undefined): Given {
+  if (file === undefined) return { name, text };
+  const fileName = `${name}_FILE` as const;
+  if (text !== undefined) throw new ConfigError(fileName, `is set, and ${name} too: set one of them`);
+  return { name: fileName, text: explained(fileName, () => readSecretFile(file)) };
+}
+
+/** What goes wrong is told with the setting that led there. */
+function explained<T>(name: Name, work: () => T, before = ''): T {
+  try {
+    return work();
+  } catch (error) {
+    throw new ConfigError(name, before + (error as Error).message);
+  }
+}
+
+function parseDatabaseUrl({ name, text }: Given): string | undefined {
+  if (text !== undefined) explained(name, () => checkDatabaseUrl(text));
   return text;
 }
 
-function parseReadUrls(text: string | undefined, databaseUrl: string | undefined): string[] {
+function parseReadUrls({ name, text }: Given, databaseUrl: string | undefined): string[] {
   if (text === undefined) return [];
-  if (databaseUrl === undefined) throw new ConfigError('DATABASE_READ_URL', 'is set, but DATABASE_URL is not');
+  if (databaseUrl === undefined) throw new ConfigError(name, 'is set, but DATABASE_URL is not');
   const urls = text.split(',').map((url) => url.trim());
   urls.forEach((url, index) => {
-    const entry = `entry ${index + 1}`;
-    if (!isDatabaseUrl(url)) throw new ConfigError('DATABASE_READ_URL', `${entry} must look like ${URL_EXAMPLE}`);
-    if (url === databaseUrl)
-      throw new ConfigError('DATABASE_READ_URL', `${entry} is DATABASE_URL, and no standby of it`);
+    const entry = `entry ${index + 1} `;
+    explained(name, () => checkDatabaseUrl(url), entry);
+    if (url === databaseUrl) throw new ConfigError(name, `${entry}is DATABASE_URL, and no standby of it`);
   });
   return urls;
 }
 
-const URL_EXAMPLE = 'postgres://user:password@host:5432/database';
-
-function isDatabaseUrl(text: string): boolean {
-  return /^postgres(ql)?:\/\//.test(text) && URL.canParse(text) && isDecodable(text);
-}
-
-/** The driver decodes user and password, and would stumble over a bare percent sign. */
-function isDecodable(text: string): boolean {
-  try {
-    decodeURIComponent(text);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function parseWebhookTokens(text: string | undefined, mayBeMissing: boolean): string[] {
-  if (text === undefined) return missing('WEBHOOK_TOKENS', mayBeMissing);
-  const tokens = text.split(',').map((token) => token.trim());
-  tokens.forEach((token, index) => {
-    // The token is a segment of a URL that a person pastes: nothing in it may need escaping.
-    if (!/^[\w.~-]+$/.test(token) || token === '.' || token === '..') {
-      throw new ConfigError(
-        'WEBHOOK_TOKENS',
-        `entry ${index + 1} must have only letters, digits, ".", "_", "~" and "-"`,
-      );
-    }
-  });
-  return tokens;
-}
-
-function parseKeys(text: string | undefined, mayBeMissing: boolean): ApiKey[] {
-  if (text === undefined) return missing('API_KEYS', mayBeMissing);
-  try {
-    return parseApiKeys(text);
-  } catch (error) {
-    throw new ConfigError('API_KEYS', `is malformed: ${(error as Error).message}`);
-  }
+function parseSecrets<T>({ name, text }: Given, parse: (text: string) => T[], mayBeMissing: boolean): T[] {
+  if (text === undefined) return missing(name, mayBeMissing);
+  return explained(name, () => parse(text), 'is malformed: ');
 }
 
 /** A limit that another one makes void is a mistake. */
@@ -201,6 +249,16 @@ function parseRetention(get: (name: Name) => string | undefined): Retention {
 function missing(name: Name, mayBeMissing: boolean): never[] {
   if (mayBeMissing) return [];
   throw new ConfigError(name, 'is not set (GENERATE_SECRETS=true would make it)');
+}
+
+function parseAddresses(name: Name, text: string | undefined): Range[] {
+  return text === undefined ? [] : explained(name, () => parseRanges(text));
+}
+
+/** A number is told from addresses by having neither dot nor colon. */
+function parseTrust(text: string | undefined): Range[] | number {
+  const isNumber = text !== undefined && /^\w+$/.test(text);
+  return isNumber ? parseInteger('TRUST_PROXY', text, 1, 10) : parseAddresses('TRUST_PROXY', text);
 }
 
 function parseBoolean(name: Name, text: string | undefined, fallback: boolean): boolean {

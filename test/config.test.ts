@@ -1,11 +1,15 @@
-import { readFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findBySecret } from '../src/access/api-key.js';
 import { maskNumber } from '../src/access/mask.js';
 import { parseConfig, SETTINGS } from '../src/config.js';
 
 const LOCKED = { WEBHOOK_TOKENS: 'token', API_KEYS: 'team:read:secret', DATABASE_URL: 'postgres://u:p@h:5432/d' };
+
+const RANGE = 'must be an IP address, or a block like 192.0.2.0/24 or 2001:db8::/32';
 
 describe('settings', () => {
   test('with none at all the service runs in local mode and makes its secrets', () => {
@@ -29,6 +33,13 @@ describe('settings', () => {
         cases: undefined,
         audit: undefined,
       },
+      webhookTokensFile: undefined,
+      apiKeysFile: undefined,
+      webhookAllowedAddresses: [],
+      trustProxy: [],
+      rateLimitPerKey: 30_000,
+      rateLimitPerAddress: 60_000,
+      rateLimitFailures: 60,
     });
   });
 
@@ -80,8 +91,36 @@ describe('settings', () => {
     ['QUARANTINE_MAX_BYTES', '1GB', 'must be a whole number from 0 to 1099511627776'],
     ['RETAIN_AUDIT_DAYS', '36501', 'must be a whole number from 1 to 36500'],
     ['GENERATE_SECRETS', 'yes', 'must be true or false'],
-    ['WEBHOOK_TOKENS', 'good,b/d', 'entry 2 must have only letters, digits, ".", "_", "~" and "-"'],
-    ['WEBHOOK_TOKENS', 'good,', 'entry 2 must have only letters, digits, ".", "_", "~" and "-"'],
+    ['WEBHOOK_TOKENS', 'good,b/d', 'is malformed: entry 2 must have only letters, digits, ".", "_", "~" and "-"'],
+    ['WEBHOOK_TOKENS', 'good,', 'is malformed: entry 2 must have only letters, digits, ".", "_", "~" and "-"'],
+    ['WEBHOOK_TOKENS', 'sha256:abc', 'is malformed: entry 1: after "sha256:" come 64 hexadecimal digits'],
+    ['API_KEYS', 'a:read:sha256:s3cr3t', 'is malformed: entry 1: after "sha256:" come 64 hexadecimal digits'],
+    ['WEBHOOK_ALLOWED_ADDRESSES', '10.0.0.1,10.0.0', `entry 2 ${RANGE}`],
+    ['WEBHOOK_ALLOWED_ADDRESSES', '10.0.0.0/33', `entry 1 ${RANGE}`],
+    ['WEBHOOK_ALLOWED_ADDRESSES', '::ffff:10.0.0.0/95', `entry 1 ${RANGE}`],
+    ['WEBHOOK_ALLOWED_ADDRESSES', 'provider.example', `entry 1 ${RANGE}`],
+    ['WEBHOOK_ALLOWED_ADDRESSES', '10.0.0.1,', `entry 2 ${RANGE}`],
+    ['TRUST_PROXY', '2001:db8::/129', `entry 1 ${RANGE}`],
+    ['TRUST_PROXY', 'true', 'must be a whole number from 1 to 10'],
+    ['TRUST_PROXY', '0', 'must be a whole number from 1 to 10'],
+    ['RATE_LIMIT_PER_KEY', '-1', 'must be a whole number from 0 to 1000000000'],
+    ['RATE_LIMIT_PER_ADDRESS', 'none', 'must be a whole number from 0 to 1000000000'],
+    ['RATE_LIMIT_FAILURES', '1.5', 'must be a whole number from 0 to 1000000000'],
+    [
+      'DATABASE_URL',
+      'postgres://u:s3cr3t@h/d?sslmode=verify_full',
+      'must have an sslmode of disable, prefer, require, verify-ca, verify-full, no-verify',
+    ],
+    [
+      'DATABASE_URL',
+      'postgres://u:s3cr3t@h/d?sslmode=verify-full&sslrootcert=/not/there',
+      'names in sslrootcert a file that cannot be read (ENOENT)',
+    ],
+    [
+      'DATABASE_READ_URL',
+      'postgres://u:s3cr3t@h/d?sslkey=/not/there',
+      'entry 1 names in sslkey a file that cannot be read (ENOENT)',
+    ],
     ['API_KEYS', 'secret', 'is malformed: entry 1 must look like name:scopes:secret'],
     ['API_KEYS', 'a:read:', 'is malformed: entry 1 must look like name:scopes:secret'],
     [
@@ -104,6 +143,76 @@ describe('settings', () => {
     expect(parseConfig({ ...LOCKED, DATABASE_READ_URL }).databaseReadUrls).toEqual(urls);
     expect(parseConfig(LOCKED).databaseReadUrls).toEqual([]);
     expect(() => parseConfig({ DATABASE_READ_URL })).toThrow('DATABASE_READ_URL is set, but DATABASE_URL is not');
+  });
+
+  describe('that hold secrets may come from files:', () => {
+    let directory: string;
+    beforeAll(async () => {
+      directory = await mkdtemp(path.join(tmpdir(), 'airudder-config-'));
+    });
+    afterAll(async () => rm(directory, { recursive: true }));
+
+    const inFile = async (text: string): Promise<string> => {
+      const file = path.join(directory, randomUUID());
+      await writeFile(file, text);
+      return file;
+    };
+
+    test.each([
+      ['one a line', 'a:read:x\nb:read:y\n'],
+      ['lines of Windows, an empty one among them', '\uFEFFa:read:x\r\n\r\n  b:read:y\r\n'],
+      ['comma separated', 'a:read:x, b:read:y'],
+    ])('%s', async (_, text) => {
+      const config = parseConfig({ ...LOCKED, API_KEYS: ' ', API_KEYS_FILE: await inFile(text) });
+      expect(config.apiKeys).toEqual(parseConfig({ ...LOCKED, API_KEYS: 'a:read:x,b:read:y' }).apiKeys);
+    });
+
+    test('each of them', async () => {
+      const DATABASE_URL_FILE = await inFile('postgres://u:p@h/d\n');
+      const DATABASE_READ_URL_FILE = await inFile('postgres://u:p@one/d\npostgres://u:p@two/d\n');
+      const files = { WEBHOOK_TOKENS_FILE: await inFile('a\nb'), API_KEYS_FILE: await inFile('a:read:x') };
+      expect(parseConfig({ DATABASE_URL_FILE, DATABASE_READ_URL_FILE, ...files })).toMatchObject({
+        databaseUrl: 'postgres://u:p@h/d',
+        databaseReadUrls: ['postgres://u:p@one/d', 'postgres://u:p@two/d'],
+        webhookTokens: ['a', 'b'],
+        webhookTokensFile: files.WEBHOOK_TOKENS_FILE,
+        apiKeys: [{ name: 'a' }],
+        apiKeysFile: files.API_KEYS_FILE,
+        generateSecrets: false,
+      });
+    });
+
+    test.each([
+      [
+        'WEBHOOK_TOKENS',
+        'good\ns3cr3t/',
+        'is malformed: entry 2 must have only letters, digits, ".", "_", "~" and "-"',
+      ],
+      ['API_KEYS', 'a:write:s3cr3t', 'is malformed: entry 1: a scope is one of read, reveal, operate, joined by "+"'],
+      ['DATABASE_URL', 's3cr3t', 'must look like postgres://user:password@host:5432/database'],
+      ['API_KEYS', ' \n\n', 'names a file with nothing in it'],
+    ])('one for %s that has %j stops the start, and is not repeated', async (name, text, problem) => {
+      const settings = { ...LOCKED, [name]: undefined, [`${name}_FILE`]: await inFile(text) };
+      expect(() => parseConfig(settings)).toThrow(expect.objectContaining({ message: `${name}_FILE ${problem}` }));
+    });
+
+    test('one that is not there, or beside the setting itself, stops the start', () => {
+      const WEBHOOK_TOKENS_FILE = path.join(directory, 'not-there');
+      expect(() => parseConfig({ ...LOCKED, WEBHOOK_TOKENS: '', WEBHOOK_TOKENS_FILE })).toThrow(
+        'WEBHOOK_TOKENS_FILE names a file that cannot be read (ENOENT)',
+      );
+      expect(() => parseConfig({ ...LOCKED, WEBHOOK_TOKENS_FILE })).toThrow(
+        'WEBHOOK_TOKENS_FILE is set, and WEBHOOK_TOKENS too: set one of them',
+      );
+      expect(() => parseConfig({ ...LOCKED, WEBHOOK_TOKENS: '', WEBHOOK_TOKENS_FILE: directory })).toThrow(
+        /\(EISDIR\)$/,
+      );
+    });
+  });
+
+  test('proxies are trusted by address or by number', () => {
+    expect(parseConfig({ ...LOCKED, TRUST_PROXY: '2' }).trustProxy).toBe(2);
+    expect(parseConfig({ ...LOCKED, TRUST_PROXY: '10.0.0.0/8, ::1' }).trustProxy).toHaveLength(2);
   });
 
   test('a key may have several scopes, and a secret may have colons', () => {

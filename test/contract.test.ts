@@ -100,6 +100,7 @@ beforeAll(async () => {
   await askWithoutTables();
   await askWithoutDatabaseAndDisk();
   await askOfOneBeingStopped();
+  await askTooOften();
 });
 
 test('every status and content type that the document promises can be had, and none that it does not promise', () => {
@@ -161,6 +162,14 @@ async function askOfOneBeingStopped(): Promise<void> {
   await service.stop();
 }
 
+async function askTooOften(): Promise<void> {
+  const service = await startService({ config: { apiKeys, rateLimitPerKey: 1, rateLimitFailures: 1 } });
+  await service.get('/v1/workflows');
+  await service.get('/v1/workflows', 'wrong');
+  await askAll(service, (request, operation) => [{ ...request, path: toNothing(operation) }]);
+  await service.stop();
+}
+
 async function askAll({ url }: TestService, ways: typeof waysToAsk = (request) => [request]): Promise<void> {
   for (const operation of contract.operations) {
     for (const request of requests[operation.id] ?? []) {
@@ -170,10 +179,10 @@ async function askAll({ url }: TestService, ways: typeof waysToAsk = (request) =
 }
 
 /** As its caller should, and in every way that any operation refuses; of those that do not, it is answered all the same. */
-function waysToAsk(request: Request, { path, hasBody }: Operation): Request[] {
+function waysToAsk(request: Request, operation: Operation): Request[] {
   const { path: address, headers } = request;
+  const { hasBody } = operation;
   const large = ' '.repeat(4 * 1_048_576 + 1);
-  const unknown = path.replace('{id}', randomUUID()).replaceAll(/\{\w+\}/g, 'unknown');
   return [
     request,
     { ...request, headers: { ...headers, 'if-none-match': '*' } },
@@ -181,7 +190,7 @@ function waysToAsk(request: Request, { path, hasBody }: Operation): Request[] {
     { ...request, headers: { ...headers, authorization: `Bearer ${BLIND_KEY}` } },
     { ...request, headers: { ...headers, accept: 'image/png' } },
     { ...request, path: `${address}${address.includes('?') ? '&' : '?'}unknown=1` },
-    { ...request, path: unknown },
+    { ...request, path: toNothing(operation) },
     ...(hasBody
       ? [
           { ...request, body: '{' },
@@ -190,6 +199,11 @@ function waysToAsk(request: Request, { path, hasBody }: Operation): Request[] {
       : []),
     ...(hasBody ? [{ ...request, headers: { 'content-type': 'text/csv' } }] : []),
   ];
+}
+
+/** Where there is nothing, behind a token that is none. */
+function toNothing({ path }: Operation): string {
+  return path.replace('{id}', randomUUID()).replaceAll(/\{\w+\}/g, 'unknown');
 }
 
 async function ask(url: string, { method }: Operation, { path, body, headers }: Request): Promise<Answer> {

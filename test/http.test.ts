@@ -23,6 +23,9 @@ import {
 const NUMBER = '+62 123&456';
 const CASES = 60;
 
+/** Codes below 500 whose requests may fare better later. */
+const PASSING = new Set(['incomplete_body', 'request_timeout', 'too_many_requests']);
+
 let service: TestService;
 let caseId: string;
 /** Every GET under /v1, and of these the ones that answer with JSON, which ends. */
@@ -278,7 +281,7 @@ test.each(Object.entries(PROBLEMS))(
   async (code, [status, title, meaning, remedy]) => {
     const { text } = await send(`${service.url}/docs/problems/${code}`);
     for (const told of [`HTTP ${status}`, title, meaning, remedy]) expect(text).toContain(told);
-    expect(text).toMatch(status >= 500 || code === 'incomplete_body' ? /Yes/ : /No:/);
+    expect(text).toMatch(status >= 500 || PASSING.has(code) ? /Yes/ : /No:/);
   },
 );
 

@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { DataDirLock } from '../src/local/data-dir-lock.js';
 import { type ServiceProcess, spawnService } from './support/process.js';
-import { type Answer, notification, send, webhookPath } from './support/service.js';
+import { type Answer, notification, send, UNLIMITED, webhookPath } from './support/service.js';
 
 let directory: string;
 let running: ServiceProcess[];
@@ -24,7 +24,7 @@ afterEach(async () => {
 });
 
 function start(settings: Record<string, string> = {}): ServiceProcess {
-  const service = spawnService(settings, directory);
+  const service = spawnService({ ...UNLIMITED, ...settings }, directory);
   running.push(service);
   return service;
 }

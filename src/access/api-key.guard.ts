@@ -3,7 +3,6 @@ import {
   type CanActivate,
   createParamDecorator,
   type ExecutionContext,
-  Inject,
   Injectable,
   SetMetadata,
   UseGuards,
@@ -12,11 +11,12 @@ import {
 import { Reflector } from '@nestjs/core';
 import { ApiBearerAuth, ApiExtension } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
-import { CONFIG, type Config } from '../config.js';
 import { SCOPE_EXTENSION } from '../http/describe-all.js';
 import { Problem } from '../http/problem.js';
 import { requestIdOf, routeOf } from '../http/request.js';
-import { type ApiKey, findBySecret, type Scope } from './api-key.js';
+import type { ApiKey, Scope } from './api-key.js';
+import { ApiKeys } from './api-keys.js';
+import { Limits } from './limits.js';
 import { RecordReveals } from './record-reveals.js';
 import { RevealLog } from './reveal-log.js';
 import { giveSight, Sight } from './sight.js';
@@ -29,18 +29,24 @@ const keys = new WeakMap<Request, ApiKey>();
 @Injectable()
 export class ApiKeyGuard implements CanActivate {
   constructor(
-    @Inject(CONFIG) private readonly config: Config,
+    private readonly apiKeys: ApiKeys,
+    private readonly limits: Limits,
     private readonly reflector: Reflector,
     private readonly reveals: RevealLog,
   ) {}
 
-  /** @throws Problem `unauthorized` or `insufficient_scope` */
+  /** @throws Problem `unauthorized`, `insufficient_scope` or `too_many_requests` */
   canActivate(context: ExecutionContext): true {
     const request = context.switchToHttp().getRequest<Request>();
+    const response = context.switchToHttp().getResponse<Response>();
     const scope = this.reflector.getAllAndOverride<Scope>(SCOPE, [context.getHandler(), context.getClass()]);
     const secret = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '')?.[1];
-    const key = secret === undefined ? undefined : findBySecret(this.config.apiKeys, secret);
-    if (!key) throw new Problem('unauthorized', 'Send an API key as "Authorization: Bearer <key>".');
+    const key = secret === undefined ? undefined : this.apiKeys.find(secret);
+    if (!key) {
+      this.limits.countFailure(request, response);
+      throw new Problem('unauthorized', 'Send an API key as "Authorization: Bearer <key>".');
+    }
+    this.limits.admit(request, response, key.name);
     if (!key.scopes.has(scope)) throw new Problem('insufficient_scope', `The API key lacks the scope "${scope}".`);
     keys.set(request, key);
     giveSight(request, this.sightOf(key, context));
@@ -67,6 +73,11 @@ export function NeedsScope(scope: Scope): ClassDecorator & MethodDecorator {
     ApiExtension(SCOPE_EXTENSION, scope),
   );
 }
+
+/** The key that the request came with. */
+export const Key = createParamDecorator((_: unknown, context: ExecutionContext): ApiKey => {
+  return keys.get(context.switchToHttp().getRequest<Request>()) as ApiKey; // no guarded handler is reached without one
+});
 
 /** The name of the request's key. */
 export const KeyName = createParamDecorator((_: unknown, context: ExecutionContext): string => {

@@ -1,4 +1,5 @@
-import { hash, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
+import { digestOfGiven, digestSecret, refuseBrokenDigest } from './digest.js';
 
 /** `read` asks; `reveal` also sees whole phone numbers and raw bodies; `operate` also works the quarantine. */
 export const SCOPES = ['read', 'reveal', 'operate'] as const;
@@ -11,12 +12,17 @@ export interface ApiKey {
   readonly digest: Buffer;
 }
 
-export function digestSecret(secret: string): Buffer {
-  return hash('sha256', secret, 'buffer');
+/** @param secret itself, or `sha256:` and its digest */
+export function makeApiKey(name: string, scopes: readonly Scope[], secret: string): ApiKey {
+  return { name, scopes: new Set(scopes), digest: digestOfGiven(secret) };
 }
 
-export function makeApiKey(name: string, scopes: readonly Scope[], secret: string): ApiKey {
-  return { name, scopes: new Set(scopes), digest: digestSecret(secret) };
+export function isSameKey(one: ApiKey, other: ApiKey): boolean {
+  return (
+    one.name === other.name &&
+    timingSafeEqual(one.digest, other.digest) &&
+    SCOPES.every((scope) => one.scopes.has(scope) === other.scopes.has(scope))
+  );
 }
 
 /**
@@ -52,6 +58,7 @@ function parseApiKey(entry: string, ordinal: number): ApiKey {
   if (!name || !scopes || !secret) throw new Error(`entry ${ordinal} must look like name:scopes:secret`);
   if (!/^[\w.-]+$/.test(name)) throw new Error(`entry ${ordinal}: a name has only letters, digits, ".", "_" and "-"`);
   if (!/^[\x21-\x7e]+$/.test(secret)) throw new Error(`entry ${ordinal}: a secret has only visible ASCII characters`);
+  refuseBrokenDigest(secret, `entry ${ordinal}`);
   return makeApiKey(
     name,
     scopes.split('+').map((scope) => parseScope(scope, ordinal)),

@@ -1,17 +1,41 @@
+import type { IncomingMessage } from 'node:http';
 import { Inject, Injectable } from '@nestjs/common';
 import { CONFIG, type Config } from '../config.js';
-import { digestSecret, findBySecret } from './api-key.js';
+import { Metrics } from '../operations/metrics.js';
+import { isWithin } from './addresses.js';
+import { findBySecret } from './api-key.js';
+import { ClientAddress } from './client-address.js';
+import { digestOfGiven } from './digest.js';
 
 /** The tokens that open the webhook: several, so that one can be rotated while the old one still works. */
 @Injectable()
 export class WebhookTokens {
-  readonly #tokens: readonly { readonly digest: Buffer }[];
+  #tokens: readonly { readonly digest: Buffer }[] = [];
 
-  constructor(@Inject(CONFIG) config: Config) {
-    this.#tokens = config.webhookTokens.map((token) => ({ digest: digestSecret(token) }));
+  constructor(
+    @Inject(CONFIG) private readonly config: Config,
+    private readonly address: ClientAddress,
+    private readonly metrics: Metrics,
+  ) {
+    this.replace(config.webhookTokens);
   }
 
-  include(token: string): boolean {
-    return findBySecret(this.#tokens, token) !== undefined;
+  /** Whether the token is right, and comes from where it may. */
+  open(token: string, request: IncomingMessage): boolean {
+    if (findBySecret(this.#tokens, token) === undefined) return false;
+    if (this.isAllowed(request)) return true;
+    this.metrics.countAddressRefused();
+    return false;
+  }
+
+  replace(tokens: readonly string[]): void {
+    this.#tokens = tokens.map((token) => ({ digest: digestOfGiven(token) }));
+  }
+
+  private isAllowed(request: IncomingMessage): boolean {
+    const { webhookAllowedAddresses } = this.config;
+    if (webhookAllowedAddresses.length === 0) return true;
+    const address = this.address.of(request);
+    return address !== undefined && isWithin(webhookAllowedAddresses, address);
   }
 }

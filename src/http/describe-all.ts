@@ -1,5 +1,5 @@
 import type { OpenAPIObject } from '@nestjs/swagger';
-import { describeStatus } from './problem.openapi.js';
+import { describeStatus, RATE_LIMITS } from './problem.openapi.js';
 
 /** Under this name the document tells which scope an operation needs: OpenAPI 3.0 has no word for it. */
 export const SCOPE_EXTENSION = 'x-scope';
@@ -44,7 +44,8 @@ function describeHttpRules(method: string, operation: OperationObject, schemas: 
   const ok = (operation.responses['200'] ?? operation.responses['201']) as ResponseObject;
   const json = ok.content?.['application/json'];
   operation.responses['406'] = describeStatus(406, ['not_acceptable']);
-  addHeaders(ok, CACHE_CONTROL);
+  operation.responses['429'] = describeStatus(429, ['too_many_requests']);
+  addHeaders(ok, { ...CACHE_CONTROL, ...RATE_LIMITS });
   if (method !== 'get' || !json) return;
   describeConditional(operation);
   addHeaders(ok, ETAG);

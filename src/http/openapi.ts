@@ -18,6 +18,9 @@ those it has. Send an answer's \`ETag\` as \`If-None-Match\`, and it is \`304\` 
 are compressed for those who send \`Accept-Encoding\`. What is under \`/v1\` may hold phone numbers: nothing may store it
 (\`Cache-Control: private, no-store\`).
 
+**Limits.** Each key, and each address, may ask so many times a minute; \`RateLimit-Policy\` and \`RateLimit\` tell how many, and how many
+are left. Beyond that it is \`429\`, with \`Retry-After\`. The webhook has no limit for those who have a token.
+
 The document behind this page is [/openapi.json](/openapi.json).
 
 **Times** are RFC 3339 in UTC with milliseconds. **Errors** are RFC 9457 problem details. Every answer of an

@@ -77,8 +77,24 @@ export function ApiProblems(...codes: ProblemCode[]): MethodDecorator & ClassDec
   );
 }
 
+/** Where a limit is set. */
+export const RATE_LIMITS = {
+  'RateLimit-Policy': {
+    description: 'Each limit: how many requests (`q`) in how many seconds (`w`).',
+    schema: { type: 'string', example: '"address";q=60000;w=60, "key";q=30000;w=60' },
+  },
+  RateLimit: {
+    description: 'What is left of each (`r`), and in how many seconds all of it is there again (`t`).',
+    schema: { type: 'string', example: '"address";r=59958;t=27, "key";r=29990;t=31' },
+  },
+};
+
 const HEADERS: Readonly<Record<number, Record<string, object>>> = {
   401: { 'WWW-Authenticate': { description: 'Bearer', required: true, schema: { type: 'string' } } },
+  429: {
+    'Retry-After': { description: 'Seconds to wait.', required: true, schema: { type: 'integer' } },
+    ...RATE_LIMITS,
+  },
   503: { 'Retry-After': { description: 'Seconds to wait.', required: true, schema: { type: 'integer' } } },
 };
 

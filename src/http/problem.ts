@@ -107,6 +107,36 @@ export const PROBLEMS = {
     'The body is not JSON by its Content-Type, or its Content-Encoding is not known.',
     'Send `Content-Type: application/json`, and the body as it is or in gzip, deflate or br. A notification is kept in quarantine.',
   ],
+  too_many_requests: [
+    429,
+    'Too many requests',
+    'This API key or address asked too often within a minute, or sent too many wrong tokens or keys.',
+    'Wait as many seconds as the header Retry-After says. RateLimit and RateLimit-Policy tell how much is left of what.',
+  ],
+  malformed_request: [
+    400,
+    'Malformed request',
+    'What came is not HTTP/1.1, or lacks the header Host. The connection is closed.',
+    'Look at the client, or at what stands between: it sends what no HTTP server understands.',
+  ],
+  request_timeout: [
+    408,
+    'Request timeout',
+    'The request did not arrive whole in time: its head within 10 seconds, all of it within 15. Nothing was kept.',
+    'Send it again, faster. If it happens often, look at the network and at what stands between.',
+  ],
+  expectation_failed: [
+    417,
+    'Expectation failed',
+    'The header Expect asks for something other than `100-continue`.',
+    'Leave out the header Expect.',
+  ],
+  headers_too_large: [
+    431,
+    'Headers too large',
+    'All headers together have more than 16 KiB.',
+    'Send fewer or shorter headers; a long question goes into the body of POST /v1/cases/lookup.',
+  ],
   internal_error: [
     500,
     'Internal error',
@@ -130,9 +160,11 @@ export const PROBLEMS = {
 
 export type ProblemCode = keyof typeof PROBLEMS;
 
+const PASSING: ReadonlySet<ProblemCode> = new Set(['incomplete_body', 'request_timeout', 'too_many_requests']);
+
 /** Whether the very same request may fare better later. Every other problem comes of the request itself. */
 export function isPassing(code: ProblemCode): boolean {
-  return PROBLEMS[code][0] >= 500 || code === 'incomplete_body';
+  return PROBLEMS[code][0] >= 500 || PASSING.has(code);
 }
 
 /** A failure that the client is told of as RFC 9457 problem details. A cause is only logged. */

@@ -47,7 +47,7 @@ export function DescribeDoor(): MethodDecorator {
       schema: { type: 'object', additionalProperties: false, example: {} },
     }),
     ApiProblems('not_json', 'invalid_fields', 'undecodable_body', 'unstorable', 'incomplete_body'),
-    ApiProblems('not_found', 'body_too_large', 'unsupported_media_type'),
+    ApiProblems('not_found', 'body_too_large', 'unsupported_media_type', 'too_many_requests'),
     ApiProblems('quarantine_full', 'service_unavailable'),
   );
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Inject, Injectable, Logger } from '@nestjs/common';
+import { Limits } from '../access/limits.js';
 import { WebhookTokens } from '../access/webhook-tokens.js';
 import { CONFIG, type Config } from '../config.js';
 import { describeError } from '../database/errors.js';
@@ -28,6 +29,7 @@ export class Door {
   constructor(
     @Inject(CONFIG) private readonly config: Config,
     private readonly tokens: WebhookTokens,
+    private readonly limits: Limits,
     private readonly room: Room,
     private readonly buffer: NotificationBuffer,
     private readonly metrics: Metrics,
@@ -46,14 +48,21 @@ export class Door {
   async receive(request: IncomingMessage, response: ServerResponse, token: string, kind: string): Promise<void> {
     const id = requestIdOf(response);
     try {
-      this.answer(response, await this.accept(id, token, kind, request));
+      if (!this.tokens.open(token, request)) this.turnAway(request, response);
+      this.answer(response, await this.accept(id, kind, request));
     } catch (error) {
       this.refuse(response, error);
     }
   }
 
-  private async accept(id: string, token: string, kind: string, request: IncomingMessage): Promise<Acceptance> {
-    if (!this.tokens.include(token) || !isKind(kind)) throw new Problem('not_found', 'There is nothing here.');
+  /** A stranger learns nothing: a wrong token, a right one from the wrong address and an unknown kind are all answered alike. */
+  private turnAway(request: IncomingMessage, response: ServerResponse): never {
+    this.limits.countFailure(request, response);
+    throw nothingHere();
+  }
+
+  private async accept(id: string, kind: string, request: IncomingMessage): Promise<Acceptance> {
+    if (!isKind(kind)) throw nothingHere();
     this.metrics.countReceived();
     const place = this.room.enter();
     if (!place) throw noRoom();
@@ -101,6 +110,10 @@ export class Door {
     this.metrics.countRefused(problem.code);
     sendProblem(response, problem);
   }
+}
+
+function nothingHere(): Problem {
+  return new Problem('not_found', 'There is nothing here.');
 }
 
 function isKind(kind: string): kind is Kind {

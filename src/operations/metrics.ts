@@ -69,6 +69,29 @@ export class Metrics {
     labelNames: ['code'],
     registers: [this.registry],
   });
+  readonly #limited = new Counter({
+    name: 'airudder_rate_limited_total',
+    help: 'Requests answered with 429, by the limit: of a key, of an address, of failures (wrong tokens and keys).',
+    labelNames: ['limit'],
+    registers: [this.registry],
+  });
+  readonly #addressesRefused = new Counter({
+    name: 'airudder_addresses_refused_total',
+    help: 'Requests to the webhook with a right token from an address that WEBHOOK_ALLOWED_ADDRESSES does not have.',
+    registers: [this.registry],
+  });
+  readonly #connectionsEnded = new Counter({
+    name: 'airudder_connections_ended_total',
+    help: 'Connections that were ended because of what came, or came too slowly, or was not taken, by the reason.',
+    labelNames: ['reason'],
+    registers: [this.registry],
+  });
+  readonly #secretsReloads = new Counter({
+    name: 'airudder_secrets_reloads_total',
+    help: 'Times that a file with tokens or keys had changed, by what came of it.',
+    labelNames: ['outcome'],
+    registers: [this.registry],
+  });
   readonly #commitSize = new Histogram({
     name: 'airudder_commit_notifications',
     help: 'Notifications that were committed together.',
@@ -180,6 +203,22 @@ export class Metrics {
 
   forgetOldest(): void {
     this.#oldest.reset();
+  }
+
+  countLimited(limit: string): void {
+    this.#limited.inc({ limit });
+  }
+
+  countAddressRefused(): void {
+    this.#addressesRefused.inc();
+  }
+
+  countConnectionEnded(reason: string): void {
+    this.#connectionsEnded.inc({ reason });
+  }
+
+  countSecretsReload(outcome: 'changed' | 'failed'): void {
+    this.#secretsReloads.inc({ outcome });
   }
 
   observeCommit(notifications: number, seconds: number): void {

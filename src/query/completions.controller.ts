@@ -1,7 +1,8 @@
 import { Controller, Get, Headers, Query, Req, Res } from '@nestjs/common';
 import { ApiHeader, ApiOkResponse, ApiOperation, ApiTags, PickType } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
-import { NeedsScope } from '../access/api-key.guard.js';
+import type { ApiKey } from '../access/api-key.js';
+import { Key, NeedsScope } from '../access/api-key.guard.js';
 import { Sees, Sight } from '../access/sight.js';
 import { ApiWait, PREFERENCE_APPLIED, Wait } from '../http/prefer.js';
 import { ApiProblems } from '../http/problem.openapi.js';
@@ -76,11 +77,12 @@ export class CompletionsController {
     schema: { type: 'string' },
   })
   @ApiOkResponse({
-    description: 'The stream; it ends when the client goes or the service is stopped.',
+    description: 'The stream; it ends when the client goes, the key is withdrawn or the service is stopped.',
     content: { 'text/event-stream': { schema: { type: 'string' } } },
   })
   async streamEvents(
     @Query() query: StreamQuery,
+    @Key() key: ApiKey,
     @Sees() sight: Sight,
     @Headers('last-event-id') lastEventId: string | undefined,
     @Req() request: Request,
@@ -90,6 +92,6 @@ export class CompletionsController {
     if (request.method === 'HEAD') {
       await this.completions.begin(question);
       response.type('text/event-stream').end();
-    } else await this.stream.send(question, sight, response);
+    } else await this.stream.send(question, key, sight, response);
   }
 }

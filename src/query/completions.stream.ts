@@ -3,6 +3,8 @@ import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import type { Response } from 'express';
+import type { ApiKey } from '../access/api-key.js';
+import { ApiKeys } from '../access/api-keys.js';
 import type { Sight } from '../access/sight.js';
 import { describeError, isDatabaseUnavailable } from '../database/errors.js';
 import { Problem } from '../http/problem.js';
@@ -30,22 +32,26 @@ export class CompletionsStream {
   readonly #logger = new Logger('Stream');
   #streams = 0;
 
-  constructor(private readonly completions: Completions) {}
+  constructor(
+    private readonly completions: Completions,
+    private readonly keys: ApiKeys,
+  ) {}
 
   /**
-   * Streams until the client goes or the service ends. A client that reads slowly is waited for: of what it has not taken yet
-   * two stretches are held. Where what it shows cannot be recorded the stream breaks off, and the client comes back for it.
+   * Streams until the client goes, its key is withdrawn or the service ends. A client that reads slowly is waited for: of what it has
+   * not taken yet two stretches are held. Where what it shows cannot be recorded the stream breaks off, and the client comes back
+   * for it.
    *
    * @throws Problem `invalid_cursor`; `cursor_expired`; `service_unavailable` if too many stream already
    */
-  async send(question: FeedQuestion, sight: Sight, response: Response): Promise<void> {
+  async send(question: FeedQuestion, key: ApiKey, sight: Sight, response: Response): Promise<void> {
     if (this.#streams >= MAX_STREAMS) throw new Problem('service_unavailable', 'Too many streams are open just now.');
     this.#streams += 1;
     try {
       const place = await this.completions.begin(question);
       await this.completions.read(place, question.workflow_id, 1); // a cursor that has expired must not begin a stream
       response.writeHead(200, HEADERS).flushHeaders();
-      const events = this.events(place, question.workflow_id, sight, response);
+      const events = this.events(place, question.workflow_id, { key, sight }, response);
       await pipeline(Readable.from(events, { highWaterMark: 1 }), response).catch((error: unknown) => {
         if (!isGone(error)) this.#logger.error('stream broken off', { error: describeError(error) });
         response.destroy();
@@ -58,13 +64,14 @@ export class CompletionsStream {
   private async *events(
     from: Place,
     workflowId: string | undefined,
-    sight: Sight,
+    { key, sight }: { key: ApiKey; sight: Sight },
     response: Response,
   ): AsyncGenerator<string> {
     let place = from;
     yield RETRY + (await this.bookmark(place, workflowId));
     while (!this.completions.hasEnded && !response.closed) {
       const stretch = await this.next(place, workflowId, response);
+      if (!this.keys.have(key)) return;
       place = stretch?.end ?? place;
       if (stretch && stretch.rows.length > 0) yield await this.render(stretch, workflowId, sight);
       else if (stretch?.isAll !== false) yield await this.bookmark(place, workflowId);

@@ -8,8 +8,6 @@ import { requestIdOf } from '../http/request.js';
 
 /** Each holds a connection of the readers' ten for as long as its client reads. */
 const MAX_AT_ONCE = 2;
-/** A client that takes nothing for so long is gone, or as good as that. */
-const STALL_TIMEOUT_MS = 60_000;
 
 type Chunks = AsyncGenerator<string, void, void>;
 
@@ -48,7 +46,6 @@ export class Exports implements OnModuleDestroy {
   ): Promise<void> {
     const closed = new AbortController();
     response.once('close', () => closed.abort());
-    response.setTimeout(STALL_TIMEOUT_MS, () => response.destroy());
     const chunks = read(closed.signal);
     try {
       const first = await chunks.next();

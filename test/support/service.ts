@@ -23,6 +23,9 @@ const KEYS: ApiKey[] = [
   makeApiKey('operator', ['read', 'reveal', 'operate'], ALL_KEY),
 ];
 
+/** Tests ask more often than anybody should. */
+export const UNLIMITED = { RATE_LIMIT_PER_KEY: '0', RATE_LIMIT_PER_ADDRESS: '0', RATE_LIMIT_FAILURES: '0' };
+
 export type Json = Record<string, any>; // oxlint-disable-line typescript/no-explicit-any -- what a client sees has no types
 
 export interface Answer {
@@ -51,7 +54,8 @@ export async function startService({
   config = {},
 }: { database?: TestDatabase; config?: Partial<Config> } = {}): Promise<TestService> {
   const own = database ?? (await createDatabase());
-  const settings = parseConfig({ DATABASE_URL: own.url, WEBHOOK_TOKENS: TOKEN, API_KEYS: 'nobody:read:nothing' });
+  const required = { DATABASE_URL: own.url, WEBHOOK_TOKENS: TOKEN, API_KEYS: 'nobody:read:nothing' };
+  const settings = parseConfig({ ...required, ...UNLIMITED });
   const dataDir = await mkdtemp(join(tmpdir(), 'airudder-service-'));
   const app = await createApp({ ...settings, dataDir, apiKeys: KEYS, ...config }, own.url, false);
   for (const name of [undefined, QUERY]) await app.get<DataSource>(getDataSourceToken(name)).initialize();

@@ -5,7 +5,7 @@ import { expect } from 'vitest';
 import { POLL } from './chaos.js';
 import { DurablePostgres } from './durable-postgres.js';
 import { type ServiceProcess, spawnService } from './process.js';
-import { type Answer, send, TOKEN } from './service.js';
+import { type Answer, send, TOKEN, UNLIMITED } from './service.js';
 import { type Compose, Traffic } from './traffic.js';
 
 const READY = { status: 'ready', postgres: 'up', spool: 'empty', spooled: 0, quarantine: 'ok' };
@@ -35,7 +35,7 @@ export class Stage {
   async boot(databaseUrl: string, dataDir: string, settings: Record<string, string> = {}): Promise<Booted> {
     await mkdir(dataDir, { recursive: true });
     const required = { DATABASE_URL: databaseUrl, DATA_DIR: dataDir, WEBHOOK_TOKENS: TOKEN, API_KEYS: 'all:read:key' };
-    const process = spawnService({ ...required, ...settings }, dataDir);
+    const process = spawnService({ ...required, ...UNLIMITED, ...settings }, dataDir);
     this.#running.push(process);
     return { process, url: await process.ready() };
   }

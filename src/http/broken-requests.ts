@@ -1,0 +1,60 @@
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { Problem, type ProblemCode } from './problem.js';
+import { assignRequestId } from './request.js';
+import { sendProblem, sendProblemRaw } from './send-problem.js';
+
+/** What Node calls that which keeps it from reading a request, and what it is called here. */
+const PROBLEM_OF: Readonly<Record<string, readonly [ProblemCode, string]>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: ['request_timeout', 'The request did not arrive whole in time.'],
+  HPE_HEADER_OVERFLOW: ['headers_too_large', 'All headers together have more than 16 KiB.'],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: ['body_too_large', 'The extensions of the chunks have more than 16 KiB.'],
+};
+const MALFORMED = ['malformed_request', 'This is not HTTP/1.1.'] as const;
+
+/**
+ * Answers as problem details what Node would answer for itself, with an empty body or none, before anything of ours sees it: what is no
+ * HTTP, came too slowly, or asks what is not to be had. Ends connections whose clients take nothing.
+ *
+ * @param tell is told why a connection is ended
+ */
+export function answerBrokenRequests(server: Server, tell: (reason: string) => void): void {
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    const [code, detail] = PROBLEM_OF[error.code ?? ''] ?? MALFORMED;
+    if (socket.writable) tell(code);
+    // After the first byte of an answer nothing else can be said.
+    if (!socket.writable || answerOn(socket)?.headersSent) socket.destroy();
+    else sendProblemRaw(socket, new Problem(code, detail));
+  });
+  server.on('timeout', (socket: Socket) => {
+    const isStalled = socket.writableLength > 0;
+    if (isStalled) tell('stalled');
+    // Who waits for an answer may well be silent. Without one on its way this is the end of an idle connection.
+    if (isStalled || !answerOn(socket)) socket.destroy();
+  });
+  server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
+    refuse(response, new Problem('expectation_failed', 'Expect can only be 100-continue.'));
+  });
+  server.on('drop', () => tell('too_many_connections'));
+  refuseHostless(server);
+}
+
+/** RFC 9112, 3.2: a request of HTTP/1.1 without Host is refused. */
+function refuseHostless(server: Server): void {
+  const [serve] = server.listeners('request') as [RequestListener];
+  server.removeAllListeners('request').on('request', (request, response) => {
+    if (request.headers.host !== undefined || request.httpVersion === '1.0') return serve(request, response);
+    refuse(response, new Problem('malformed_request', 'The header Host is missing.'));
+  });
+}
+
+function refuse(response: ServerResponse, problem: Problem): void {
+  assignRequestId(response);
+  response.setHeader('Connection', 'close');
+  sendProblem(response, problem);
+}
+
+/** What Node itself goes by when it answers or ends a connection; it has no public name. */
+function answerOn(socket: Socket): ServerResponse | null | undefined {
+  return Reflect.get(socket, '_httpMessage') as ServerResponse | null | undefined;
+}
