@@ -5,6 +5,7 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import helmet from 'helmet';
 import { AppModule } from './app.module.js';
 import type { Config } from './config.js';
+import { answerBrokenRequests } from './http/broken-requests.js';
 import { applyHttpRules } from './http/http-rules.js';
 import { serveOpenApi } from './http/openapi.js';
 import { ProblemFilter } from './http/problem.filter.js';
@@ -46,6 +47,7 @@ export async function createApp(
   app.useGlobalPipes(new RequestValidation());
   serveOpenApi(app);
   limitRequests(app.getHttpServer());
+  answerBrokenRequests(app.getHttpServer());
   takeShortWay(app.getHttpServer(), app.get(Door), app.get(Metrics));
   return app.init();
 }

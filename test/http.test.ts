@@ -278,7 +278,7 @@ test.each(Object.entries(PROBLEMS))(
   async (code, [status, title, meaning, remedy]) => {
     const { text } = await send(`${service.url}/docs/problems/${code}`);
     for (const told of [`HTTP ${status}`, title, meaning, remedy]) expect(text).toContain(told);
-    expect(text).toMatch(status >= 500 || code === 'incomplete_body' ? /Yes/ : /No:/);
+    expect(text).toMatch(status >= 500 || code === 'incomplete_body' || code === 'request_timeout' ? /Yes/ : /No:/);
   },
 );
 

@@ -53,6 +53,12 @@ export const PROBLEMS = {
     'The connection ended before the whole body arrived. Nothing was kept.',
     'Send it again. If it happens often, look at time limits of what stands between.',
   ],
+  malformed_request: [
+    400,
+    'Malformed request',
+    'What arrived is no HTTP/1.1 request, or one that can be understood in more than one way.',
+    'Send it with a library for HTTP. Where one does, something on the way to this service alters it.',
+  ],
   unauthorized: [
     401,
     'Unauthorized',
@@ -95,6 +101,12 @@ export const PROBLEMS = {
     'Asked with `strict`: nothing was received of some of the cases; `errors` names each one.',
     'Ask again later, or with `Prefer: wait=60` to wait for them, or without `strict` to be told of the others.',
   ],
+  request_timeout: [
+    408,
+    'Request timeout',
+    'The request did not arrive whole in time. Nothing was kept.',
+    'Send it again. If it happens often, look at how fast the connection is, and at what stands between.',
+  ],
   body_too_large: [
     413,
     'Body too large',
@@ -106,6 +118,12 @@ export const PROBLEMS = {
     'Unsupported media type',
     'The body is not JSON by its Content-Type, or its Content-Encoding is not known.',
     'Send `Content-Type: application/json`, and the body as it is or in gzip, deflate or br. A notification is kept in quarantine.',
+  ],
+  headers_too_large: [
+    431,
+    'Headers too large',
+    'The address and the headers together have more than 16 KiB.',
+    'Ask for less in one address: `POST /v1/cases/lookup` takes many cases in its body. Look at what stands between, too.',
   ],
   internal_error: [
     500,
@@ -125,7 +143,7 @@ export type ProblemCode = keyof typeof PROBLEMS;
 
 /** Whether the very same request may fare better later. Every other problem comes of the request itself. */
 export function isPassing(code: ProblemCode): boolean {
-  return PROBLEMS[code][0] >= 500 || code === 'incomplete_body';
+  return PROBLEMS[code][0] >= 500 || code === 'incomplete_body' || code === 'request_timeout';
 }
 
 /** A failure that the client is told of as RFC 9457 problem details. A cause is only logged. */
