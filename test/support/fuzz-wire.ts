@@ -143,13 +143,11 @@ export const smuggled: fc.Arbitrary<readonly Piece[]> = fc
     return [[Buffer.from(head(...start, headers) + body + hidden, 'latin1'), 0]];
   });
 
-/** The transfer coding alone, in a spelling that must be refused where it is not plain: what is behind is not read. */
-export const misspelled: fc.Arbitrary<readonly Piece[]> = fc
+/** Chunks alone, however their coding is spelled: what hides is in a chunk, and a length in front of it is no request. */
+export const inChunks: fc.Arbitrary<readonly Piece[]> = fc
   .record({
-    start: fc.tuple(fc.constantFrom('POST', 'PUT'), address),
-    coding: transferEncoding.filter(
-      (line) => !/^Transfer-Encoding:[ \t\r\n]*"?,?(identity, |gzip, |chunked, )?chunked"?[;\tq=1]*$/i.test(line),
-    ),
+    start: fc.tuple(fc.constantFrom('POST', 'PUT', 'GET'), address),
+    coding: transferEncoding,
     body: fc.constantFrom(...CHUNKED),
   })
   .map(({ start, coding, body }) => [[Buffer.from(head(...start, [coding]) + body, 'latin1'), 0]]);
