@@ -27,6 +27,8 @@ const lookups = fc.oneof(
     `{"cases":[{"case_id":"${'x'.repeat(1_000_000)}"}]}`,
     `{"cases":[{"case_id":"x","__proto__":{"a":1}}],"__proto__":{}}`,
     `{"cases":[{"case_id":"x","${NUMBER}":1}],"${NUMBER}":2}`,
+    `{"cases":[{"case_id":"x","${NUMBER}":{"${NUMBER}":{}}}]}`,
+    `{"cases":[{"case_id":"x","n${NUMBER}":1}]}`,
     `{"cases":[{"case_id":"\\ud800"}]}`,
     `{"cases":${'['.repeat(100_000)}`,
     `{"cases":{"length":1,"0":{"case_id":"x"}}}`,

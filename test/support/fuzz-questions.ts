@@ -141,6 +141,7 @@ const ANY_NAME = fc.oneof(
     'a.b',
     'LIMIT',
     NUMBER,
+    `callee_number${NUMBER}`,
     '',
     'unknown',
   ),
