@@ -97,6 +97,26 @@ test('no error, header or request id of any answer repeats a planted text', () =
   }
 });
 
+test('no error repeats a number that stands where a name should be', async () => {
+  const digits = NUMBER.slice(1);
+  const ask = async (path: string, body?: string): Promise<Answer> =>
+    send(`${url}${path}`, {
+      headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
+      ...(body !== undefined && { method: 'POST', body }),
+    });
+  for (const answer of [
+    await ask(`/v1/cases?${digits}`),
+    await ask(`/v1/cases?callee_number${digits}`),
+    await ask(`/v1/cases?callee_number[${digits}]=1`),
+    await ask('/v1/cases/lookup', `{"cases":[{"case_id":"x","n${digits}":1}]}`),
+    await ask('/v1/cases/lookup', `{"cases":[{"case_id":"x","${digits}":{"${digits}":{}}}]}`),
+  ]) {
+    expect(answer.status).toBe(400);
+    expect(answer.body['errors']).toHaveLength(1);
+    expect(answer.text).not.toMatch(digits);
+  }
+});
+
 test('no log line has a planted text, and refusals are logged with their request id and reason', async () => {
   const lines = service
     .output()

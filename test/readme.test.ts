@@ -4,18 +4,21 @@ import { PROVIDER_EXAMPLE } from '../src/ingest/provider-example.js';
 
 const readme = await readFile('README.md', 'utf8');
 
-test.each(['README.md', 'docs/guarantees.md'])('every promise in %s names tests that exist', async (document) => {
-  const text = await readFile(document, 'utf8');
-  const named = [...text.matchAll(/`(test\/[\w-]+\.test\.ts)`((?:,?\s+"[^"]+")*)/g)];
-  expect(named.length).toBeGreaterThan(5);
-  for (const [, file = '', titles = ''] of named) {
-    const source = await readFile(file, 'utf8');
-    for (const [, title = ''] of titles.matchAll(/"([^"]+)"/g)) {
-      const words = title.replaceAll(/\s+/g, ' ').replace(/^…,?\s/, '');
-      expect(source, `${file} has no test called "${words}"`).toContain(words);
+test.each(['README.md', 'SECURITY.md', 'docs/guarantees.md'])(
+  'every promise in %s names tests that exist',
+  async (document) => {
+    const text = await readFile(document, 'utf8');
+    const named = [...text.matchAll(/`(test\/[\w-]+\.test\.ts)`((?:,?\s+"[^"]+")*)/g)];
+    expect(named.length).toBeGreaterThan(5);
+    for (const [, file = '', titles = ''] of named) {
+      const source = await readFile(file, 'utf8');
+      for (const [, title = ''] of titles.matchAll(/"([^"]+)"/g)) {
+        const words = title.replaceAll(/\s+/g, ' ').replace(/^…,?\s/, '');
+        expect(source, `${file} has no test called "${words}"`).toContain(words);
+      }
     }
-  }
-});
+  },
+);
 
 test("the README's example is the provider's", () => {
   const sent = /-d '(\{[^']+\})'/.exec(readme)?.[1] ?? '';

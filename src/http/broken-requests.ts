@@ -1,13 +1,14 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { newId } from '../database/ids.js';
 import { Problem, type ProblemCode } from './problem.js';
-import { assignRequestId } from './request.js';
+import { assignRequestId, requestIdOf } from './request.js';
 import { sendProblem, sendProblemRaw } from './send-problem.js';
 
 /** What Node calls that which keeps it from reading a request, and what it is called here. */
 const PROBLEM_OF: Readonly<Record<string, readonly [ProblemCode, string]>> = {
   ERR_HTTP_REQUEST_TIMEOUT: ['request_timeout', 'The request did not arrive whole in time.'],
-  HPE_HEADER_OVERFLOW: ['headers_too_large', 'All headers together have more than 16 KiB.'],
+  HPE_HEADER_OVERFLOW: ['headers_too_large', 'The address and the headers together have more than 16 KiB.'],
   HPE_CHUNK_EXTENSIONS_OVERFLOW: ['body_too_large', 'The extensions of the chunks have more than 16 KiB.'],
 };
 const MALFORMED = ['malformed_request', 'This is not HTTP/1.1.'] as const;
@@ -19,12 +20,13 @@ const MALFORMED = ['malformed_request', 'This is not HTTP/1.1.'] as const;
  * @param tell is told why a connection is ended
  */
 export function answerBrokenRequests(server: Server, tell: (reason: string) => void): void {
+  const broken = new WeakSet<Socket>();
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    const [code, detail] = PROBLEM_OF[error.code ?? ''] ?? MALFORMED;
-    if (socket.writable) tell(code);
-    // After the first byte of an answer nothing else can be said.
-    if (!socket.writable || answerOn(socket)?.headersSent) socket.destroy();
-    else sendProblemRaw(socket, new Problem(code, detail));
+    if (broken.has(socket)) return; // Node tells of all that comes behind, too
+    broken.add(socket);
+    const problem = toProblem(error.code ?? '', socket);
+    if (socket.writable) tell(problem.code);
+    refuseOn(socket, problem);
   });
   server.on('timeout', (socket: Socket) => {
     const isStalled = socket.writableLength > 0;
@@ -37,6 +39,23 @@ export function answerBrokenRequests(server: Server, tell: (reason: string) => v
   });
   server.on('drop', () => tell('too_many_connections'));
   refuseHostless(server);
+}
+
+function toProblem(code: string, socket: Socket): Problem {
+  if (code === 'HPE_INVALID_EOF_STATE' && answerOn(socket)) {
+    return new Problem('incomplete_body', 'The connection ended before the whole body arrived.');
+  }
+  return new Problem(...(PROBLEM_OF[code] ?? MALFORMED));
+}
+
+/** Whole requests before the broken one are answered first: its fault is none of theirs. */
+function refuseOn(socket: Socket, problem: Problem): void {
+  const response = answerOn(socket);
+  if (response?.req.complete) {
+    response.once('close', () => refuseOn(socket, problem));
+  } else if (!socket.writable || response?.headersSent) {
+    socket.destroySoon(); // after the first byte of an answer nothing else can be said
+  } else sendProblemRaw(socket, problem, response ? requestIdOf(response) : newId());
 }
 
 /** RFC 9112, 3.2: a request of HTTP/1.1 without Host is refused. */
@@ -54,7 +73,7 @@ function refuse(response: ServerResponse, problem: Problem): void {
   sendProblem(response, problem);
 }
 
-/** What Node itself goes by when it answers or ends a connection; it has no public name. */
-function answerOn(socket: Socket): ServerResponse | null | undefined {
-  return Reflect.get(socket, '_httpMessage') as ServerResponse | null | undefined;
+/** The answer that is next on the connection. Node itself goes by it when it answers or ends one; it has no public name. */
+function answerOn(socket: Socket): ServerResponse | undefined {
+  return (Reflect.get(socket, '_httpMessage') as ServerResponse | null | undefined) ?? undefined;
 }

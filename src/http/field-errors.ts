@@ -26,8 +26,14 @@ function messagesOf({ constraints = {} }: ValidationError): string[] {
   return [...new Set(Object.values(constraints))];
 }
 
-/** An unknown parameter's name is the client's own text, and may be anything: it is told if it looks like a name. */
 function nameOf({ property, constraints }: ValidationError): string {
-  const isNameLike = !constraints?.['whitelistValidation'] || /^[a-z_][\w.[\]-]{0,60}$/i.test(property);
-  return isNameLike ? property : '(unnamed)';
+  return constraints?.['whitelistValidation'] ? toldName(property) : property;
+}
+
+/**
+ * An unknown parameter's or field's name is the client's own text, and may be anything: it is told if it looks like a name. One with
+ * a number in it may be the name and the value, run together.
+ */
+export function toldName(name: string): string {
+  return /^[a-z_][\w.[\]-]{0,60}$/i.test(name) && !/\d{5}/.test(name) ? name : '(unnamed)';
 }

@@ -10,7 +10,7 @@ import {
 import { ApiConsumes } from '@nestjs/swagger';
 import { json, type Request, type Response } from 'express';
 import typeIs from 'type-is';
-import { pathOf } from './field-errors.js';
+import { pathOf, toldName } from './field-errors.js';
 import { type FieldError, Problem, type ProblemCode } from './problem.js';
 import { ApiProblems } from './problem.openapi.js';
 
@@ -86,7 +86,7 @@ function findExcess(value: unknown, path: string, depth: number): FieldError | u
   for (const [name, inner] of Object.entries(value)) {
     if (!Array.isArray(value) && name in Object.prototype)
       return { path: pathOf(name, path), message: 'is not a known parameter' };
-    const error = findExcess(inner, pathOf(/^\w{1,60}$/.test(name) ? name : '(unnamed)', path), depth - 1);
+    const error = findExcess(inner, pathOf(Array.isArray(value) ? name : toldName(name), path), depth - 1);
     if (error) return error;
   }
   return undefined;

@@ -134,8 +134,8 @@ export const PROBLEMS = {
   headers_too_large: [
     431,
     'Headers too large',
-    'All headers together have more than 16 KiB.',
-    'Send fewer or shorter headers; a long question goes into the body of POST /v1/cases/lookup.',
+    'The address and the headers together have more than 16 KiB.',
+    'Ask for less in one address: `POST /v1/cases/lookup` takes many cases in its body. Look at what stands between, too.',
   ],
   internal_error: [
     500,

@@ -67,8 +67,9 @@ export class Contract {
   }
 
   private faultsOfBody(schema: string, body: unknown): string[] {
-    if (this.#ajv.validate({ $ref: `document#${schema}` }, body)) return [];
-    return [this.#ajv.errorsText(undefined, { dataVar: 'body' })];
+    const validate = this.#ajv.getSchema(`document#${schema}`);
+    if (!validate) return [`the document has no ${schema}`];
+    return validate(body) ? [] : [this.#ajv.errorsText(validate.errors, { dataVar: 'body' })];
   }
 }
 
