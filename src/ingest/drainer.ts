@@ -60,6 +60,7 @@ export class Drainer {
       const isMoving = await this.step();
       if (isMoving) pauseMs = LOOK_INTERVAL_MS;
       else {
+        await this.spool.tidy();
         await sleep(pauseMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
         pauseMs = this.buffer.isSpooling ? Math.min(pauseMs * 2, MAX_PAUSE_MS) : LOOK_INTERVAL_MS;
       }

@@ -10,7 +10,7 @@ import { Problem } from '../http/problem.js';
 import { Erasures, type Subject } from '../ingest/erasures.js';
 import { judgeAgain } from '../ingest/notification.js';
 import { Refusal } from '../ingest/refusal.js';
-import { Spool, type Spooled } from '../ingest/spool.js';
+import { Spool, SpoolError, type Spooled } from '../ingest/spool.js';
 import {
   DECIDE,
   FINISH,
@@ -43,7 +43,8 @@ export class Eraser {
 
   /**
    * @returns the id of the erasure
-   * @throws Problem `service_unavailable` if some other transaction writes for too long: then it has to be asked for again
+   * @throws Problem `service_unavailable` if some other transaction writes for too long: then it has to be asked for again,
+   *   and so it has if the disk of the spool is full
    */
   async erase(subject: Subject, keyName: string): Promise<string> {
     const id = newId();
@@ -52,6 +53,7 @@ export class Eraser {
     await this.writersHaveEnded();
     const spooled_notifications = await this.removeSpooled();
     await this.removeStored(id, subject, spooled_notifications);
+    await this.scrubSpool();
     return id;
   }
 
@@ -97,6 +99,16 @@ export class Eraser {
       removed += erased.length;
     } while (found.length > 0);
     return removed;
+  }
+
+  private async scrubSpool(): Promise<void> {
+    await this.spool.scrub().catch((error: unknown) => {
+      if (!(error instanceof SpoolError)) throw error;
+      throw new Problem(
+        'service_unavailable',
+        'All is removed; the disk of the spool has no room to clear its files too.',
+      );
+    });
   }
 
   private isErased({ receipt, body }: Spooled['record']): boolean {
