@@ -1,12 +1,17 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { setAsideIfDamaged } from './spool-file.js';
-import { idOf, moveOldSpool, SpoolVolume, syncFolder } from './spool-volume.js';
+import { idOfClosed, idOfPlaced, moveOldSpool, shutVolume, syncFolder } from './spool-names.js';
+import { CHUNK_BYTES } from './spool-space.js';
+import { SpoolVolume } from './spool-volume.js';
+
+/** Who still adds to a volume, or has its own at hand to drain, is left alone with it. */
+const LEFT_ALONE_MS = 5_000;
 
 /**
- * The volumes of a spool, those of other processes that share the folder included. LMDB leaves what was removed in pages that it
- * may use again, or may not. So a volume that was emptied is deleted, and the next one begun.
+ * The volumes of a spool: the one that this process adds to, and those that are closed, of whichever process. LMDB leaves what was
+ * removed in pages that it may use again, or may not. So a volume that was emptied is deleted, and the next one begun.
  */
 export class SpoolFolder {
   readonly #volumes = new Map<string, SpoolVolume>();
@@ -26,24 +31,21 @@ export class SpoolFolder {
   }
 
   /**
-   * Finds what is there. Empty ones are closed: whether somebody still adds to them cannot be known, and who does will see.
+   * Closes what is there: whether somebody still adds to it cannot be known, and who does will see.
    *
-   * @returns where damaged ones were moved to
+   * @returns where damaged volumes were moved to
    */
   async open(): Promise<string[]> {
     await mkdir(this.root, { recursive: true, mode: 0o700 });
     await syncFolder(path.dirname(this.root));
     await moveOldSpool(this.root);
+    for (const id of (await readdir(this.root)).flatMap(idOfPlaced)) await shutVolume(this.root, id);
     const asides: string[] = [];
-    for (const name of (await this.list()).values()) {
+    for (const name of await this.listClosed()) {
       const aside = await setAsideIfDamaged(path.join(this.root, name), this.root);
       if (aside) asides.push(aside);
     }
     await this.admit();
-    for (const volume of this.volumes) {
-      volume.isStained = true;
-      if (volume.isEmpty) await volume.shut();
-    }
     await this.deleteEmptied();
     this.#isOpen = true;
     return asides;
@@ -54,21 +56,25 @@ export class SpoolFolder {
     return this.#current?.isInPlace ? this.#current : this.next();
   }
 
-  /** Sees what other processes did, and deletes what was emptied. To be called again and again. */
+  /** Takes over what others left behind, and deletes what was emptied. To be called again and again. */
   async tidy(): Promise<void> {
+    await this.closeAbandoned();
     await this.admit();
     await this.dismiss();
-    for (const volume of this.volumes) {
-      if (volume.isInPlace && volume.isEmpty && volume.isQuiet) await this.close(volume);
-    }
+    if (this.#current?.isEmpty && this.#current.isQuiet) await this.closeCurrent();
     await this.deleteEmptied();
   }
 
-  /** From now on none that was ever written to takes any more. @returns them, to be emptied */
-  async closeAll(): Promise<SpoolVolume[]> {
+  /** False once it was deleted, by whichever process. */
+  holds(volume: SpoolVolume): boolean {
+    return this.#volumes.get(volume.id) === volume;
+  }
+
+  /** From now on those meant take no more, if anything was ever written to them. @returns them, to be emptied */
+  async close(isMeant: (volume: SpoolVolume) => boolean): Promise<SpoolVolume[]> {
     await this.admit();
-    const volumes = this.volumes.filter(({ stats }) => stats.lastTxnId > 0);
-    for (const volume of volumes) await this.close(volume);
+    const volumes = this.volumes.filter((volume) => volume.wasWrittenTo && isMeant(volume));
+    if (volumes.some((volume) => volume === this.#current)) await this.closeCurrent();
     return volumes;
   }
 
@@ -88,12 +94,14 @@ export class SpoolFolder {
       this.forget(volume);
       await volume.close();
     }
+    this.#isOpen = false;
   }
 
-  /** The disk may have no room for another one: then it stays as it is. */
-  private async close(volume: SpoolVolume): Promise<void> {
-    if (volume === this.#current) await this.next();
-    await volume.shut();
+  /** First the next one: the disk may have no room for it, and then this one stays. */
+  private async closeCurrent(): Promise<void> {
+    const volume = this.#current;
+    await this.next();
+    await volume?.shut();
   }
 
   private async next(): Promise<SpoolVolume> {
@@ -109,18 +117,29 @@ export class SpoolFolder {
     return volume;
   }
 
+  private async closeAbandoned(): Promise<void> {
+    for (const id of (await readdir(this.root)).flatMap(idOfPlaced)) {
+      if (this.#volumes.has(id)) continue;
+      const file = await stat(path.join(this.root, id, 'data.mdb')).catch(() => undefined);
+      const wasAddedTo = file && file.size >= CHUNK_BYTES;
+      if (wasAddedTo && Date.now() - file.mtimeMs >= LEFT_ALONE_MS) await shutVolume(this.root, id);
+    }
+  }
+
   private async admit(): Promise<void> {
-    for (const [id, name] of await this.list()) {
-      const isWhole = existsSync(path.join(this.root, name, 'data.mdb'));
-      if (isWhole && !this.#volumes.has(id)) this.#volumes.set(id, SpoolVolume.open(this.root, name));
+    for (const name of await this.listClosed()) {
+      const id = idOfClosed(name)[0] ?? '';
+      if (this.#volumes.has(id)) continue;
+      if (existsSync(path.join(this.root, name, 'data.mdb'))) this.#volumes.set(id, SpoolVolume.open(this.root, id));
+      else await rm(path.join(this.root, name), { recursive: true, force: true }); // somebody else is deleting it
     }
   }
 
   /** Those that other processes have deleted. */
   private async dismiss(): Promise<void> {
-    const names = await this.list();
+    const names = new Set(await readdir(this.root));
     for (const volume of this.volumes) {
-      if (names.has(volume.id) || volume.isUsed) continue;
+      if (volume.isUsed || volume.names.some((name) => names.has(name))) continue;
       this.forget(volume);
       await volume.close();
     }
@@ -131,8 +150,7 @@ export class SpoolFolder {
     if (volume === this.#current) this.#current = undefined;
   }
 
-  private async list(): Promise<Map<string, string>> {
-    const names = await readdir(this.root);
-    return new Map(names.flatMap((name) => (idOf(name) ? [[idOf(name) ?? '', name] as const] : [])));
+  private async listClosed(): Promise<string[]> {
+    return (await readdir(this.root)).filter((name) => idOfClosed(name).length > 0);
   }
 }

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { v7 as newId } from 'uuid';
 import { commit, openSpoolFile, type SpoolFile } from './spool-file.js';
+import { CLOSED, shutVolume, syncFolder } from './spool-names.js';
 import { SpoolSpace } from './spool-space.js';
 
 export type Changes = (file: SpoolFile) => Promise<unknown>[];
@@ -13,12 +14,10 @@ const SPARE_PAGES = 64;
 /** During an outage more may come at any moment. */
 const QUIET_MS = 1_000;
 
-const CLOSED = '.closed';
-const NAME = /^([\da-f-]{36})(\.closed)?$/;
-
 /**
  * One file of the spool: an LMDB environment in a folder of its own. Only the process that made it ever adds to it, and its
- * name is never used again. Who wants it to take no more renames the folder: *closed* is what is not in its place.
+ * name is never used again. Who wants it to take no more renames the folder: *closed* is what is not in its place. Others read
+ * and empty it only after that, for LMDB makes what it is told to open and does not find.
  *
  * What is added is kept only if the volume is in its place after the commit. So who closes one and then finds it empty may
  * delete it: a commit that came before the closing would be seen, one that came after it is made again elsewhere.
@@ -59,9 +58,15 @@ export class SpoolVolume {
     }
   }
 
-  /** One that this process did not make, to be emptied. @param name as `idOf` knows it */
-  static open(root: string, name: string): SpoolVolume {
-    return new SpoolVolume(root, idOf(name) ?? '', openSpoolFile(path.join(root, name)));
+  /** A closed one, to be emptied. What was removed from it before cannot be known. */
+  static open(root: string, id: string): SpoolVolume {
+    const volume = new SpoolVolume(root, id, openSpoolFile(path.join(root, id + CLOSED)));
+    volume.isStained = true;
+    return volume;
+  }
+
+  get names(): string[] {
+    return [this.id, this.id + CLOSED];
   }
 
   get isInPlace(): boolean {
@@ -83,6 +88,10 @@ export class SpoolVolume {
     if (lastTxnId !== this.#lastTxnId) this.#quietSince = performance.now();
     this.#lastTxnId = lastTxnId;
     return lastTxnId > 0 && performance.now() - this.#quietSince >= QUIET_MS;
+  }
+
+  get wasWrittenTo(): boolean {
+    return this.stats.lastTxnId > 0;
   }
 
   get isEmpty(): boolean {
@@ -120,67 +129,31 @@ export class SpoolVolume {
     await this.using(async () => commit(this.file, () => changes(this.file)));
   }
 
-  /** From now on it takes no more, by whichever process. */
   async shut(): Promise<void> {
-    await rename(path.join(this.root, this.id), this.closedFolder).catch(ignoreAbsence);
+    await shutVolume(this.root, this.id);
   }
 
   /** To be called on one that is closed, empty, and used by nobody. */
   async delete(): Promise<void> {
     await this.close();
-    await rm(this.closedFolder, { recursive: true, force: true });
+    const folder = path.join(this.root, this.id + CLOSED);
+    await rm(folder, { recursive: true, force: true, maxRetries: 3 }); // another process may just be opening it
   }
 
   async close(): Promise<void> {
     await this.file.close();
   }
-
-  private get closedFolder(): string {
-    return path.join(this.root, this.id + CLOSED);
-  }
 }
 
-/** undefined: the folder is no volume. */
-export function idOf(name: string): string | undefined {
-  return NAME.exec(name)?.[1];
+export interface Stats {
+  readonly entryCount: number;
+  readonly pageSize: number;
+  readonly lastPageNumber: number;
+  readonly lastTxnId: number;
+  readonly treeBranchPageCount: number;
+  readonly treeLeafPageCount: number;
+  readonly overflowPages: number;
 }
-
-/** Once the spool was one environment at its root: that becomes a volume. */
-export async function moveOldSpool(root: string): Promise<void> {
-  if (!existsSync(path.join(root, 'data.mdb'))) return;
-  const folder = path.join(root, newId() + CLOSED);
-  await mkdir(folder, { mode: 0o700 });
-  await rename(path.join(root, 'data.mdb'), path.join(folder, 'data.mdb'));
-  await rm(path.join(root, 'lock.mdb'), { force: true });
-}
-
-/** A new name in a folder survives a power cut only if the folder does. Some file systems have no way to ask for that. */
-export async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder);
-  try {
-    await handle.sync();
-  } catch (error) {
-    if (!['EINVAL', 'ENOTSUP', 'EBADF'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-  } finally {
-    await handle.close();
-  }
-}
-
-/** Another process was faster. */
-function ignoreAbsence(error: unknown): void {
-  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-}
-
-export const NO_STATS = {
-  entryCount: 0,
-  pageSize: 0,
-  lastPageNumber: 0,
-  lastTxnId: 0,
-  treeBranchPageCount: 0,
-  treeLeafPageCount: 0,
-  overflowPages: 0,
-};
-export type Stats = Readonly<typeof NO_STATS>;
 
 /** Bytes of the pages in use: free ones are filled again before the file grows. */
 export function bytesInUse({ pageSize, treeBranchPageCount, treeLeafPageCount, overflowPages }: Stats): number {

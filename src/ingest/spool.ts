@@ -1,11 +1,13 @@
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { CONFIG, type Config } from '../config.js';
 import { describeError } from '../database/errors.js';
 import { within } from '../database/within.js';
 import type { SpoolCondition } from '../operations/door-state.js';
 import { SpoolFolder } from './spool-folder.js';
-import { decodeRecord, encodeKey, encodeValue, type SpoolRecord } from './spool-record.js';
+import { type Limits, type Spooled, SpoolReader } from './spool-reader.js';
+import { encodeKey, encodeValue, type SpoolRecord } from './spool-record.js';
 import { isDiskFull } from './spool-space.js';
 import { bytesInUse, type Changes, type SpoolVolume } from './spool-volume.js';
 
@@ -15,6 +17,10 @@ const RETRY_PAUSE_MS = 1_000;
 
 /** What is carried over at once: an `append` may wait for it. */
 const CARRY_LIMITS = { count: 500, bytes: 1024 * 1024 };
+
+/** For so long together it is waited for commits to a volume that was closed under them. */
+const MAX_LOOKS = 100;
+const LOOK_PAUSE_MS = 50;
 
 /** So little is carried over by itself, for the sake of what was removed beside it. */
 const LITTLE_BYTES = 4 * 1024 * 1024;
@@ -31,11 +37,6 @@ export class SpoolError extends Error {
   }
 }
 
-export interface Spooled {
-  readonly key: Buffer;
-  readonly record: SpoolRecord;
-}
-
 /**
  * Deliveries on local disk that PostgreSQL could not take yet, in order of receipt: LMDB environments in `DATA_DIR/spool`, of at
  * most `SPOOL_MAX_BYTES` together. What `append` has accepted survives the process and the machine; what was removed is soon
@@ -48,7 +49,7 @@ export class Spool {
   readonly #logger = new Logger('Spool');
   readonly #folder: SpoolFolder;
   readonly #maxBytes: number;
-  readonly #damaged = new Set<string>();
+  readonly #reader: SpoolReader;
   #condition: SpoolCondition = 'unwritable';
   #retryAt = 0;
   #tidyAt = 0;
@@ -56,6 +57,7 @@ export class Spool {
 
   constructor(@Inject(CONFIG) config: Config) {
     this.#folder = new SpoolFolder(path.join(config.dataDir, 'spool'));
+    this.#reader = new SpoolReader(this.#folder);
     this.#maxBytes = config.spoolMaxBytes;
   }
 
@@ -94,24 +96,15 @@ export class Spool {
    */
   async append(records: readonly SpoolRecord[]): Promise<void> {
     if (!this.#folder.isOpen) throw new SpoolError('unwritable');
-    const entries = records.map((record) => [encodeKey(record.receipt), encodeValue(record)] as const);
-    const added = entries.reduce((sum, [key, value]) => sum + key.length + value.length, 0);
+    const entries = encode(records);
+    const added = bytesOf(entries);
     if (this.usage().bytes + added > this.#maxBytes) this.fail('full');
     await this.write(entries.length, added, (file) => entries.map(async ([key, value]) => file.put(key, value)));
   }
 
   /** The oldest ones behind a key, or of all, up to a number and about so many bytes; at least one if there is one. */
   oldest(limits: Limits, behind?: Buffer): Spooled[] {
-    const found: Spooled[] = [];
-    let bytes = 0;
-    const pages = this.#folder.volumes.flatMap((volume) => this.page(volume, limits, behind));
-    for (const each of pages.sort((a, b) => a.key.compare(b.key))) {
-      if (found.at(-1)?.key.equals(each.key)) continue; // one that is being carried over
-      bytes += each.record.body.length;
-      if (found.length === limits.count || (found.length > 0 && bytes > limits.bytes)) break;
-      found.push(each);
-    }
-    return found;
+    return this.#reader.oldest(limits, behind);
   }
 
   /** @throws SpoolError if the disk does not take it: they will be drained again, which is harmless */
@@ -126,15 +119,10 @@ export class Spool {
    * Returns when nothing that was removed is in the files any more. What is left is carried over into a new volume, for which
    * the disk must have room.
    *
-   * @throws SpoolError if the disk does not take it: nothing is lost, and what was removed may still be found
+   * @throws SpoolError if that cannot be done now: nothing is lost, and what was removed may still be found
    */
   async scrub(): Promise<void> {
-    if (!this.#folder.isOpen) return;
-    const closed = await this.inTurn(async () => this.#folder.closeAll()).catch((error: unknown) => {
-      throw new SpoolError(isDiskFull(error) ? 'full' : 'unwritable');
-    });
-    for (const volume of closed) await this.carryOver(volume);
-    await this.inTurn(async () => this.#folder.deleteEmptied());
+    await this.replace(() => true, MAX_LOOKS);
   }
 
   /** The same for what was emptied, or nearly so, without being asked. To be called now and then. */
@@ -142,8 +130,8 @@ export class Spool {
     if (!this.#folder.isOpen || performance.now() < this.#tidyAt) return;
     try {
       await this.inTurn(async () => this.#folder.tidy());
-      const volume = this.#folder.volumes.find((each) => each.isStained && each.isQuiet && isLittle(each));
-      if (volume) await this.scrub();
+      const little = this.#folder.volumes.find((volume) => volume.isStained && volume.isQuiet && isLittle(volume));
+      if (little) await this.replace((volume) => volume === little, 1);
     } catch {
       this.#tidyAt = performance.now() + RETRY_PAUSE_MS; // an append would tell what is wrong
     }
@@ -153,49 +141,36 @@ export class Spool {
     await this.inTurn(async () => this.#folder.end());
   }
 
-  /** What a volume has behind a key: at least as much as the limits allow, if there is so much. */
-  private page(volume: SpoolVolume, limits: Limits, behind?: Buffer): Spooled[] {
-    const found: Spooled[] = [];
-    let bytes = 0;
-    for (const { key, value } of volume.entries(behind)) {
-      if (found.length > limits.count || bytes > limits.bytes) break;
-      const record = this.decode(key, value);
-      if (!record) continue;
-      found.push({ key: Buffer.from(key), record });
-      bytes += record.body.length;
-    }
-    return found;
+  private async replace(isMeant: (volume: SpoolVolume) => boolean, looks: number): Promise<void> {
+    const closed = await this.inTurn(async () => this.#folder.close(isMeant)).catch((error: unknown) => {
+      throw new SpoolError(isDiskFull(error) ? 'full' : 'unwritable');
+    });
+    for (const volume of closed) await this.empty(volume, looks);
   }
 
-  /** A record that was damaged since the start stays where it is: the next start sets the spool aside. */
-  private decode(key: Buffer, value: Buffer): SpoolRecord | undefined {
-    try {
-      return decodeRecord(key, value);
-    } catch {
-      const name = key.toString('hex');
-      if (!this.#damaged.has(name)) this.#logger.error('a record of the spool is damaged');
-      this.#damaged.add(name);
-      return undefined;
+  private async empty(volume: SpoolVolume, looks: number): Promise<void> {
+    for (let left = looks; left > 0; left -= 1) {
+      while (await this.inTurn(async () => this.carryOver(volume)));
+      await this.inTurn(async () => this.#folder.deleteEmptied());
+      if (!this.#folder.holds(volume)) return;
+      await sleep(LOOK_PAUSE_MS); // a commit under way, which may still come into it
     }
+    throw new SpoolError('unwritable');
   }
 
-  /** Each record is in one of the two all the while. */
-  private async carryOver(volume: SpoolVolume): Promise<void> {
-    let isMoving = true;
-    while (isMoving) {
-      isMoving = await this.inTurn(async () => {
-        const found = this.page(volume, CARRY_LIMITS);
-        if (found.length === 0) return false;
-        const entries = found.map(({ key, record }) => [key, encodeValue(record)] as const);
-        const bytes = entries.reduce((sum, [, value]) => sum + value.length, 0);
-        await this.write(entries.length, bytes, (file) => entries.map(async ([key, value]) => file.put(key, value)));
-        await this.removeFrom(
-          volume,
-          found.map(({ key }) => key),
-        );
-        return true;
-      });
-    }
+  /** Each record is in one of the two all the while. @returns whether there was any */
+  private async carryOver(volume: SpoolVolume): Promise<boolean> {
+    const found = this.#folder.holds(volume) ? this.#reader.page(volume, CARRY_LIMITS) : [];
+    if (found.length === 0) return false;
+    const entries = encode(found.map(({ record }) => record));
+    await this.write(entries.length, bytesOf(entries), (file) =>
+      entries.map(async ([key, value]) => file.put(key, value)),
+    );
+    await this.removeFrom(
+      volume,
+      found.map(({ key }) => key),
+    );
+    return true;
   }
 
   private async removeFrom(volume: SpoolVolume, keys: readonly Buffer[]): Promise<void> {
@@ -276,9 +251,14 @@ export class Spool {
   }
 }
 
-interface Limits {
-  readonly count: number;
-  readonly bytes: number;
+type Entry = readonly [key: Buffer, value: Buffer];
+
+function encode(records: readonly SpoolRecord[]): Entry[] {
+  return records.map((record) => [encodeKey(record.receipt), encodeValue(record)]);
+}
+
+function bytesOf(entries: readonly Entry[]): number {
+  return entries.reduce((sum, [key, value]) => sum + key.length + value.length, 0);
 }
 
 function isLittle({ stats }: SpoolVolume): boolean {

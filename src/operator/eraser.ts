@@ -10,7 +10,8 @@ import { Problem } from '../http/problem.js';
 import { Erasures, type Subject } from '../ingest/erasures.js';
 import { judgeAgain } from '../ingest/notification.js';
 import { Refusal } from '../ingest/refusal.js';
-import { Spool, SpoolError, type Spooled } from '../ingest/spool.js';
+import type { Spooled } from '../ingest/spool-reader.js';
+import { Spool, SpoolError } from '../ingest/spool.js';
 import {
   DECIDE,
   FINISH,
@@ -44,7 +45,7 @@ export class Eraser {
   /**
    * @returns the id of the erasure
    * @throws Problem `service_unavailable` if some other transaction writes for too long: then it has to be asked for again,
-   *   and so it has if the disk of the spool is full
+   *   and so it has if the disk of the spool has no room
    */
   async erase(subject: Subject, keyName: string): Promise<string> {
     const id = newId();
@@ -106,7 +107,7 @@ export class Eraser {
       if (!(error instanceof SpoolError)) throw error;
       throw new Problem(
         'service_unavailable',
-        'All is removed; the disk of the spool has no room to clear its files too.',
+        'All is removed, but bytes of it may still be in the files of the spool.',
       );
     });
   }
