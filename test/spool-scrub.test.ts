@@ -25,6 +25,7 @@ const POLL = { timeout: 20_000, interval: 50 };
 let dataDir: string;
 let spools: Spool[] = [];
 const children: ChildProcess[] = [];
+let disk: string | undefined;
 
 beforeEach(async () => {
   dataDir = await mkdtemp(path.join(tmpdir(), 'airudder-scrub-'));
@@ -32,6 +33,8 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
   for (const spool of spools.splice(0)) await spool.close();
+  if (disk !== undefined) await unmount(disk);
+  disk = undefined;
   await rm(dataDir, { recursive: true });
 });
 
@@ -237,23 +240,23 @@ test('SPOOL_MAX_BYTES holds through scrubs, and what they carry over counts once
 });
 
 test('a disk without room for a scrub harms nothing, and once there is room it is done', async (context) => {
-  await mountSmallDisk(context, path.join(dataDir, 'disk'), 8_192);
-  const disk = path.join(dataDir, 'disk');
-  const spool = await openSpool(disk);
+  const folder = path.join(dataDir, 'disk');
+  await mountSmallDisk(context, folder, 8_192);
+  disk = folder;
+  const spool = await openSpool(folder);
+  spools.push(spool);
   const kept = recordsOf(KEPT, 60);
   await spool.append([...kept, ...recordsOf(GONE, 12)]);
-  await fillUp(disk);
+  await fillUp(folder);
   await removeAll(spool, GONE);
   await expect(spool.scrub()).rejects.toThrow(SpoolError);
   await spool.tidy();
   expect(new Set(idsIn(spool))).toEqual(new Set(kept.map(({ receipt }) => receipt.id)));
 
-  for (const name of await readdir(disk)) if (name.startsWith('filler')) await rm(path.join(disk, name));
-  await expect.poll(async () => spool.scrub().then(() => isIn(disk, GONE)), POLL).toBe(false);
+  for (const name of await readdir(folder)) if (name.startsWith('filler')) await rm(path.join(folder, name));
+  await expect.poll(async () => spool.scrub().then(() => isIn(folder, GONE)), POLL).toBe(false);
   expect(new Set(idsIn(spool))).toEqual(new Set(kept.map(({ receipt }) => receipt.id)));
   await spool.append([recordOf(KEPT, 300)]);
-  await spool.close();
-  await unmount(disk);
 });
 
 test('a spool as it was made before is taken over as it is, and deleted when it is empty', async () => {
