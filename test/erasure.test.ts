@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newId } from '../src/database/ids.js';
+import { CONFIG, type Config } from '../src/config.js';
 import { Spool } from '../src/ingest/spool.js';
 import { createDatabase, type TestDatabase } from './support/database.js';
 import {
@@ -14,6 +15,7 @@ import {
   startService,
   type TestService,
 } from './support/service.js';
+import { isIn } from './support/spool.js';
 
 const POLL = { timeout: 20_000, interval: 50 };
 
@@ -151,6 +153,7 @@ describe('a copy that was received before', () => {
       await spool(replica, notification({ case_id: 'copy', callee_number }), received);
       await spool(replica, notification({ case_id: 'neighbour', callee_number: '+62555' }), received);
       await untilSpoolIsEmpty(replica);
+      await expect.poll(async () => isIn(replica.app.get<Config>(CONFIG).dataDir, callee_number), POLL).toBe(false);
     }
     expect(await casesOf(callee_number)).toEqual([]);
     expect(await tablesWith(callee_number)).toEqual([]);

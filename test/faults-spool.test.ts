@@ -204,7 +204,8 @@ test('a damaged spool is set aside as it is, loudly, and neither stops the start
   async function bootDamaged(sort: string, damage: (file: string) => Promise<void>): Promise<Booted> {
     const folder = await stage.folder();
     await cp(origin, folder, { recursive: true });
-    const file = path.join(folder, 'spool', 'data.mdb');
+    const [volume = ''] = await readdir(path.join(folder, 'spool'));
+    const file = path.join(folder, 'spool', volume, 'data.mdb');
     await damage(file);
     const bytes = await readFile(file);
     const service = await stage.boot(database, folder);

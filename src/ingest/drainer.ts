@@ -8,7 +8,8 @@ import { NotificationBuffer } from './buffer.js';
 import { judgeAgain, type Notification, type Receipt } from './notification.js';
 import { Quarantine } from './quarantine.js';
 import { Refusal, refusalByDatabase } from './refusal.js';
-import { Spool, SpoolError, type Spooled } from './spool.js';
+import type { Spooled } from './spool-reader.js';
+import { Spool, SpoolError } from './spool.js';
 import { type Report, Writer } from './writer.js';
 
 const MAX_BATCH = 500;
@@ -60,6 +61,7 @@ export class Drainer {
       const isMoving = await this.step();
       if (isMoving) pauseMs = LOOK_INTERVAL_MS;
       else {
+        await this.spool.tidy();
         await sleep(pauseMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
         pauseMs = this.buffer.isSpooling ? Math.min(pauseMs * 2, MAX_PAUSE_MS) : LOOK_INTERVAL_MS;
       }

@@ -6,6 +6,7 @@ import { DamagedRecordError, decodeRecord } from './spool-record.js';
 
 /** Codes that say something of this process or its neighbours rather than of the file: they prove nothing. */
 const NO_DAMAGE = new Set([
+  os.errno.ENOENT,
   os.errno.EPERM,
   os.errno.EACCES,
   os.errno.EROFS,

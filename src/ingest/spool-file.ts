@@ -14,7 +14,8 @@ export const DAMAGED_EXIT_CODE = 65;
 /** Opens the LMDB environment of a spool, and makes it if there is none. */
 export function openSpoolFile(directory: string, { readOnly = false } = {}): SpoolFile {
   return open<Buffer, Buffer>({
-    path: directory,
+    // It keeps the last one opened under each name for good: so they all have the same.
+    path: `${directory}/.`,
     encoding: 'binary',
     keyEncoding: 'binary',
     cache: false,
@@ -46,14 +47,15 @@ export async function commit(file: SpoolFile, changes: () => readonly Promise<un
 const CRASHES = new Set(['SIGSEGV', 'SIGBUS', 'SIGABRT', 'SIGILL', 'SIGFPE', 'SIGTRAP']);
 
 /**
- * Makes sure that the spool in a folder, if there is one, can be read. LMDB maps its file into memory and trusts it: a damaged
+ * Makes sure that what is in a folder of the spool, if there is something, can be read. LMDB maps its file into memory and trusts it: a damaged
  * one ends the process by a signal as likely as with an error. So another process reads it first, from end to end.
  *
- * @returns where a damaged spool was moved to; undefined if there was none
+ * @param spool beside it damaged folders are laid
+ * @returns where a damaged one was moved to; undefined if there was none
  */
-export async function setAsideIfDamaged(directory: string): Promise<string | undefined> {
+export async function setAsideIfDamaged(directory: string, spool: string): Promise<string | undefined> {
   if (!existsSync(path.join(directory, 'data.mdb')) || !(await isDamaged(directory))) return undefined;
-  const aside = `${directory}-damaged-${new Date().toISOString().replaceAll(':', '')}`;
+  const aside = `${spool}-damaged-${new Date().toISOString().replaceAll(':', '')}`;
   await rename(directory, aside);
   return aside;
 }

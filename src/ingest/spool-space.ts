@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs';
 import { appendFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
-const CHUNK_BYTES = 256 * 1024;
+/** The file of a spool that anything was ever added to is at least as long. */
+export const CHUNK_BYTES = 256 * 1024;
 
 /**
  * The room that the spool's file has on the disk before LMDB needs it. LMDB must never meet a full disk itself: lmdb 3.5.6

@@ -10,7 +10,8 @@ import { Problem } from '../http/problem.js';
 import { Erasures, type Subject } from '../ingest/erasures.js';
 import { judgeAgain } from '../ingest/notification.js';
 import { Refusal } from '../ingest/refusal.js';
-import { Spool, type Spooled } from '../ingest/spool.js';
+import type { Spooled } from '../ingest/spool-reader.js';
+import { Spool, SpoolError } from '../ingest/spool.js';
 import {
   DECIDE,
   FINISH,
@@ -43,7 +44,8 @@ export class Eraser {
 
   /**
    * @returns the id of the erasure
-   * @throws Problem `service_unavailable` if some other transaction writes for too long: then it has to be asked for again
+   * @throws Problem `service_unavailable` if some other transaction writes for too long: then it has to be asked for again,
+   *   and so it has if the disk of the spool has no room
    */
   async erase(subject: Subject, keyName: string): Promise<string> {
     const id = newId();
@@ -52,6 +54,7 @@ export class Eraser {
     await this.writersHaveEnded();
     const spooled_notifications = await this.removeSpooled();
     await this.removeStored(id, subject, spooled_notifications);
+    await this.scrubSpool();
     return id;
   }
 
@@ -97,6 +100,16 @@ export class Eraser {
       removed += erased.length;
     } while (found.length > 0);
     return removed;
+  }
+
+  private async scrubSpool(): Promise<void> {
+    await this.spool.scrub().catch((error: unknown) => {
+      if (!(error instanceof SpoolError)) throw error;
+      throw new Problem(
+        'service_unavailable',
+        'All is removed, but bytes of it may still be in the files of the spool.',
+      );
+    });
   }
 
   private isErased({ receipt, body }: Spooled['record']): boolean {
