@@ -35,11 +35,14 @@ export class Erasures {
 
   /** Reads those that have been decided since. */
   async learn(): Promise<void> {
+    await Connection.use(this.dataSource, async (connection) => this.learnOn(connection));
+  }
+
+  /** Likewise, within a transaction that has locked out whoever erases. */
+  async learnOn(connection: Connection): Promise<void> {
     type Row = { number: string; erased_at: Date; subject_digest: Buffer };
-    await this.key();
-    const rows = await Connection.use(this.dataSource, async (connection) =>
-      connection.query<Row>(READ_ERASURES, [this.#known]),
-    );
+    const rows = await connection.query<Row>(READ_ERASURES, [this.#known]);
+    if (rows.length > 0) this.#key ??= await readKey(connection);
     for (const { number, erased_at, subject_digest } of rows) {
       const digest = subject_digest.toString('base64');
       const erasedAt = Math.max(erased_at.getTime(), this.#erasedAt.get(digest) ?? Number.NEGATIVE_INFINITY);
@@ -70,22 +73,20 @@ export class Erasures {
 
   /** The keyed digest under which an erasure is kept. */
   async digest(subject: Subject): Promise<Buffer> {
-    return digestSubject(await this.key(), subject);
+    this.#key ??= await Connection.use(this.dataSource, readKey);
+    return digestSubject(this.#key, subject);
   }
 
   private isErased(subject: Subject, receivedAt: Date): boolean {
     const erasedAt = this.#key && this.#erasedAt.get(digestSubject(this.#key, subject).toString('base64'));
     return erasedAt !== undefined && receivedAt.getTime() <= erasedAt;
   }
+}
 
-  private async key(): Promise<Buffer> {
-    this.#key ??= await Connection.use(this.dataSource, async (connection) => {
-      const [row] = await connection.query<{ secret: Buffer }>(READ_ERASURE_KEY, []);
-      if (!row) throw new Error('the database has no key for erasures');
-      return row.secret;
-    });
-    return this.#key;
-  }
+async function readKey(connection: Connection): Promise<Buffer> {
+  const [row] = await connection.query<{ secret: Buffer }>(READ_ERASURE_KEY, []);
+  if (!row) throw new Error('the database has no key for erasures');
+  return row.secret;
 }
 
 function digestSubject(key: Buffer, subject: Subject): Buffer {

@@ -1,17 +1,25 @@
+import type { Subject } from './erasures.js';
 import { parseJson } from './json.js';
 
 const QUOTED = /"((?:[^"\\]|\\.)*)"/g;
 /** What no phone number and no id runs across. */
 const BETWEEN_WORDS = /[\s"',;:{}[\]()<>=&\\]+/;
 
+/** Whether the bytes of a refused body name somebody. */
+export function mentions(body: Buffer, subject: Subject): boolean {
+  if ('callee_number' in subject) return textsIn(body).some((text) => text === subject.callee_number);
+  const named = caseNamedIn(body);
+  return named?.workflow_id === subject.workflow_id && named.case_id === subject.case_id;
+}
+
 /**
  * Every text in the bytes of a refused body that may be somebody's number: each quoted text, and each word. Looked for in the
  * bytes rather than in what they parse to: of a field that is there twice, parsing would tell one.
  */
-export function* textsIn(body: Buffer): Generator<string> {
-  const text = body.toString('utf8');
-  for (const [, quoted = ''] of text.matchAll(QUOTED)) yield unescape(quoted);
-  yield* unescape(text).split(BETWEEN_WORDS);
+export function textsIn(body: Buffer): string[] {
+  const text = toText(body);
+  const quoted = Array.from(text.matchAll(QUOTED), ([, inner = '']) => unescape(inner));
+  return [...quoted, ...unescape(text).split(BETWEEN_WORDS)];
 }
 
 /** The ids of the case that a refused body is about, also where it is cut off; undefined if it does not name both. */
@@ -26,12 +34,17 @@ function fieldsOf(body: Buffer): (name: string) => unknown {
     const parsed = parseJson(body) as Record<string, unknown> | null;
     return (name) => parsed?.[name];
   } catch {
-    const text = body.toString('utf8');
+    const text = toText(body);
     return (name) => {
       const [, quoted] = new RegExp(`"${name}"\\s*:\\s*"((?:[^"\\\\]|\\\\.)*)"`).exec(text) ?? [];
       return quoted && unescape(quoted);
     };
   }
+}
+
+/** As far as numbers and ids go, UTF-16 is UTF-8 with zeros in between. */
+function toText(body: Buffer): string {
+  return body.toString('utf8').replaceAll('\0', '');
 }
 
 /** Resolves what JSON escapes; `\u002b` may be the first character of a number. */

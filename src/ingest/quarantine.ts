@@ -4,6 +4,7 @@ import { Connection } from '../database/connection.js';
 import { mayBeContent } from '../database/errors.js';
 import { within } from '../database/within.js';
 import { QuarantineUsage, type Usage } from '../operations/quarantine-usage.js';
+import { Erasures } from './erasures.js';
 import { encodeColumns } from './arrays.js';
 import type { Receipt } from './notification.js';
 import { BODY_KEY, FIND_BODIES, KEEP_BODIES, LOCK_USAGE, REFUSED_BODY } from './quarantine.statements.js';
@@ -39,6 +40,7 @@ export class Quarantine {
   constructor(
     private readonly dataSource: DataSource,
     private readonly usage: QuarantineUsage,
+    private readonly erasures: Erasures,
   ) {}
 
   /** As far as is known: while PostgreSQL is away, what was so before. */
@@ -110,23 +112,35 @@ export class Quarantine {
     }
   }
 
-  /** @returns the ids under which bodies are kept, by their keys; not of those for which there is no room */
+  /**
+   * @returns the ids under which bodies are kept, by their keys; not of those for which there is no room. A body that mentions
+   *   somebody who was erased after it had been received passes for kept
+   */
   private async store(
     refused: readonly RefusedBody[],
     hasRoom: (usage: Usage, bodyBytes: number) => boolean,
   ): Promise<Map<string, string>> {
-    const bodies = mergeEqual(refused);
     return Connection.use(this.dataSource, async (connection) => {
       const kept = await connection.transaction(async () => {
         const before = await lockUsage(connection);
+        await this.erasures.learnOn(connection);
+        const erased = refused.filter(({ first_received_at, body }) =>
+          this.erasures.coverBody(first_received_at, body),
+        );
+        const bodies = mergeEqual(refused.filter((each) => !erased.includes(each)));
         const known = await connection.query<BodyKey>(FIND_BODIES, encodeColumns([...bodies.values()], BODY_KEY));
         const { admitted, after } = admit(bodies, new Set(known.map(keyOf)), before, hasRoom);
         type Row = BodyKey & { id: string };
         const rows = await connection.query<Row>(KEEP_BODIES, encodeColumns(admitted, REFUSED_BODY));
-        return { rows, added: after.rows - before.rows, after };
+        return {
+          rows: [...rows, ...erased],
+          added: after.rows - before.rows,
+          turnedAway: bodies.size - rows.length,
+          after,
+        };
       });
       this.usage.see(kept.after);
-      this.tell(bodies.size - kept.rows.length, kept.added);
+      this.tell(kept.turnedAway, kept.added);
       return new Map(kept.rows.map((row) => [keyOf(row), row.id]));
     });
   }

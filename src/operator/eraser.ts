@@ -8,7 +8,9 @@ import type { Removed } from '../database/entities.js';
 import { newId } from '../database/ids.js';
 import { Problem } from '../http/problem.js';
 import { Erasures, type Subject } from '../ingest/erasures.js';
+import { mentions } from '../ingest/mentions.js';
 import { judgeAgain } from '../ingest/notification.js';
+import { LOCK_USAGE } from '../ingest/quarantine.statements.js';
 import { Refusal } from '../ingest/refusal.js';
 import type { Spooled } from '../ingest/spool-reader.js';
 import { Spool, SpoolError } from '../ingest/spool.js';
@@ -18,13 +20,16 @@ import {
   LIST_WRITERS,
   LOCK_CASES_OF_CASE,
   LOCK_CASES_OF_NUMBER,
+  READ_QUARANTINE,
   REMOVE_CASES,
+  REMOVE_QUARANTINED,
   TAKE_TURN,
 } from './erasure.statements.js';
 
 const POLL_INTERVAL_MS = 10;
 /** Longer than a transaction of ours may be idle: one that writes for longer is not ours. */
 const WRITERS_LIMIT_MS = 6_000;
+const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 const SPOOL_PAGE = { count: 500, bytes: 4 * 1024 * 1024 };
 
 /**
@@ -53,7 +58,7 @@ export class Eraser {
     await this.erasures.learn();
     await this.writersHaveEnded();
     const spooled_notifications = await this.removeSpooled();
-    await this.removeStored(id, subject, spooled_notifications);
+    await this.removeStored(id, subject, { spooled_notifications, mentioning: await this.findRefused(subject) });
     await this.scrubSpool();
     return id;
   }
@@ -117,15 +122,33 @@ export class Eraser {
     return judged instanceof Refusal ? this.erasures.coverBody(receipt.receivedAt, body) : this.erasures.cover(judged);
   }
 
-  private async removeStored(id: string, subject: Subject, spooled_notifications: number): Promise<void> {
+  /** Whoever keeps refused bodies just now is waited for; whoever does so later knows of the erasure. */
+  private async findRefused(subject: Subject): Promise<string[]> {
+    const needle = Buffer.from('case_id' in subject ? subject.case_id : subject.callee_number);
+    return Connection.use(this.dataSource, async (connection) => {
+      await connection.transaction(async () => connection.query(LOCK_USAGE, []));
+      const found: string[] = [];
+      let rows: { id: string; body: Buffer }[] = [];
+      do {
+        rows = await connection.query(READ_QUARANTINE, [rows.at(-1)?.id ?? FIRST_ID, needle]);
+        found.push(...rows.filter(({ body }) => mentions(body, subject)).map(({ id }) => id));
+      } while (rows.length > 0);
+      return found;
+    });
+  }
+
+  private async removeStored(
+    id: string,
+    subject: Subject,
+    { spooled_notifications, mentioning }: { spooled_notifications: number; mentioning: readonly string[] },
+  ): Promise<void> {
     await Connection.use(this.dataSource, async (connection) =>
       connection.transaction(async () => {
         const cases = await lockCases(connection, subject);
-        const [removed] = await connection.query<Omit<Removed, 'spooled_notifications'>>(REMOVE_CASES, [cases]);
-        await connection.query(FINISH, [
-          id,
-          JSON.stringify({ ...removed, quarantined_notifications: 0, spooled_notifications }),
-        ]);
+        const [removed] = await connection.query<Partial<Removed>>(REMOVE_CASES, [cases]);
+        const refused = await connection.query(REMOVE_QUARANTINED, [mentioning]);
+        const counts = { ...removed, quarantined_notifications: refused.length, spooled_notifications };
+        await connection.query(FINISH, [id, JSON.stringify(counts)]);
       }),
     );
   }

@@ -19,14 +19,14 @@ export const DECIDE: Statement = {
   SELECT coalesce(max(number), 0) + 1, $1, $2, $3, $4, $5 FROM erasures`,
 };
 
-/** Transactions that write deliveries, or refused bodies, just now. */
+/** Transactions that write deliveries just now. */
 export const LIST_WRITERS: Statement = {
   name: 'erasure_writers',
   text: `
   SELECT DISTINCT virtualtransaction AS writer
   FROM pg_locks
   WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND relation IN ('notifications'::regclass, 'quarantined_notifications'::regclass)
+    AND relation = 'notifications'::regclass
     AND mode = 'RowExclusiveLock' AND pid <> pg_backend_pid()`,
 };
 
@@ -57,14 +57,32 @@ export const REMOVE_CASES: Statement = {
     (SELECT count(*) FROM gone_notifications)::integer AS notifications`,
 };
 
-/** Parameters: an id, a number. Along pk_quarantined_notifications; all of it is looked through: it is bounded. */
+/**
+ * Refused bodies that may mention somebody: they have the bytes in them, or may have them in other words (a backslash escapes
+ * characters, a zero is half of one in UTF-16). Some 4 MiB of them at once; all of the quarantine is looked through, which is bounded.
+ *
+ * Parameters: behind which id, the bytes of a number or an id. Along pk_quarantined_notifications.
+ */
 export const READ_QUARANTINE: Statement = {
   name: 'erasure_read_quarantine',
   text: `
-  SELECT id, first_received_at, body FROM quarantined_notifications
-  WHERE id > $1
-  ORDER BY id
-  LIMIT $2`,
+  SELECT id, body
+  FROM (
+    SELECT id, body, sum(octet_length(body)) OVER (ORDER BY id) - octet_length(body) AS bytes_before
+    FROM (
+      SELECT id, body FROM quarantined_notifications
+      WHERE id > $1::uuid
+        AND (position($2::bytea IN body) > 0 OR position('\\x5c'::bytea IN body) > 0 OR position('\\x00'::bytea IN body) > 0)
+      ORDER BY id
+      LIMIT 500) AS next) AS summed
+  WHERE bytes_before < 4 * 1024 * 1024
+  ORDER BY id`,
+};
+
+/** Parameter: ids. The triggers count. */
+export const REMOVE_QUARANTINED: Statement = {
+  name: 'erasure_remove_quarantined',
+  text: `DELETE FROM quarantined_notifications WHERE id = ANY ($1::uuid[]) RETURNING id`,
 };
 
 /** Parameters: id, what was removed. */

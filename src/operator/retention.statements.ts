@@ -103,6 +103,24 @@ export const REMOVE_REVEALS: Statement = {
   ${outcome('scanned', 'removed')}`,
 };
 
+/**
+ * Parameters: an id; the first id that is too young; a time. Along pk_quarantined_notifications: ids are in the order of the first
+ * receipt. Bytes that came again lately stay; the triggers count what goes.
+ */
+export const REMOVE_REFUSED: Statement = {
+  name: 'retention_refused',
+  text: `
+  WITH scanned AS MATERIALIZED (
+    SELECT id FROM (SELECT id FROM quarantined_notifications WHERE id > $1::uuid ORDER BY id LIMIT ${LOOKED_AT}) AS next
+    WHERE id < $2::uuid),
+  removed AS (
+    DELETE FROM quarantined_notifications AS stored
+    USING scanned
+    WHERE stored.id = scanned.id AND stored.last_received_at < $3
+    RETURNING 1)
+  ${outcome('scanned', 'removed')}`,
+};
+
 /** Parameters: time and id of a case; a time. Along ix_cases_completed; an event that is not removed, by ix_notifications_case. */
 export const SCAN_CASES: Statement = {
   name: 'retention_scan_cases',

@@ -18,6 +18,7 @@ import {
   READ_OLDEST,
   REMOVE_BODIES,
   REMOVE_NOTIFICATIONS,
+  REMOVE_REFUSED,
   REMOVE_REVEALS,
   SCAN_CASES,
   TAKE_LOCK,
@@ -83,6 +84,7 @@ export class Retention implements OnModuleDestroy {
         await this.moveFeedStart(connection);
         await this.removeById(connection, 'bodies', REMOVE_BODIES);
         await this.removeById(connection, 'notifications', REMOVE_NOTIFICATIONS);
+        await this.removeById(connection, 'quarantine', REMOVE_REFUSED);
         await this.removeCases(connection);
         await this.removeById(connection, 'audit', REMOVE_REVEALS);
         await this.tellOldest(connection);
@@ -113,11 +115,7 @@ export class Retention implements OnModuleDestroy {
   }
 
   /** What has ids in the order of its time. */
-  private async removeById(
-    connection: Connection,
-    rows: 'bodies' | 'notifications' | 'audit',
-    statement: Statement,
-  ): Promise<void> {
+  private async removeById(connection: Connection, rows: Exclude<Rows, 'cases'>, statement: Statement): Promise<void> {
     const cutoff = this.cutoff(this.#days[rows]);
     if (!cutoff) return;
     await this.pass(rows, async (pass) => {
