@@ -179,12 +179,13 @@ test('a refused body that PostgreSQL does not take harms none of those that trav
   expect((await service.get(`/v1/quarantine/${answers[20]?.body['request_id']}`)).status).toBe(200);
 });
 
-/** Until this is undone PostgreSQL takes no notifications: they go to the spool. */
+/** Until this is undone PostgreSQL takes neither notifications nor refused bodies: they go to the spool. */
 async function breakTables(service: TestService): Promise<() => Promise<void>> {
-  await database?.query(`ALTER TABLE cases RENAME TO gone`);
+  const tables = ['notifications', 'quarantined_notifications'];
+  for (const table of tables) await database?.query(`ALTER TABLE ${table} RENAME TO ${table}_gone`);
   expect((await service.post(notification({ case_id: 'the first that is spooled' }))).status).toBe(200);
   return async () => {
-    await database?.query(`ALTER TABLE gone RENAME TO cases`);
+    for (const table of tables) await database?.query(`ALTER TABLE ${table}_gone RENAME TO ${table}`);
   };
 }
 
