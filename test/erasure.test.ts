@@ -251,6 +251,75 @@ test('an erasure that must not be answered yet, because somebody still writes, i
   expect((await erase({ callee_number })).body['removed']).toMatchObject({ cases: 1 });
 });
 
+describe('refused bodies', () => {
+  const quarantine = async (): Promise<Json[]> => (await service.get('/v1/quarantine?limit=1000')).body['data'];
+
+  test('that mention the erased number anywhere, in whatever words, are removed, and no others', async () => {
+    const callee_number = '+6281100000011';
+    const spelt = `\\u002b${callee_number.slice(1)}`;
+    const mentioning = [
+      JSON.stringify(notification({ callee_number, rows: 'none' })),
+      `{ "callee_number": "${callee_number}", `,
+      `{ "callee_number": "${spelt}", `,
+      `{ "callee_number": "${callee_number}", "callee_number": 7 }`,
+      JSON.stringify({ deep: [{ remark: `call ${callee_number}, please` }] }),
+      `callee_number=${callee_number}&case_id=1`,
+      Buffer.from(`{ "callee_number": "${callee_number}"`, 'utf16le'),
+    ];
+    for (const body of mentioning) expect((await service.post(body)).status).toBe(400);
+    await service.post(notification({ callee_number }), { 'content-type': 'text/plain' });
+    const others = [`{ "callee_number": "${callee_number}0", `, `{ "callee_number": "${callee_number.slice(1)}", `];
+    for (const body of others) await service.post(body);
+    const { body } = await erase({ callee_number });
+    expect(body['removed']).toMatchObject({ quarantined_notifications: mentioning.length + 1 });
+    expect(await quarantine()).toHaveLength(others.length);
+    await database.query(`DELETE FROM quarantined_notifications`);
+  });
+
+  test('that name the erased case are removed, also where they are cut off', async () => {
+    const about = { workflow_id: 'refused', case_id: 'erased' };
+    await service.post(notification({ ...about, rows: 'none' }));
+    await service.post(JSON.stringify(notification(about)).slice(0, -20));
+    await service.post(notification({ ...about, case_id: 'other', rows: 'none' }));
+    expect((await erase(about)).body['removed']).toMatchObject({ quarantined_notifications: 2 });
+    expect(await quarantine()).toMatchObject([{ case_id: 'other' }]);
+    await database.query(`DELETE FROM quarantined_notifications`);
+  });
+
+  test('that were received before do not come back from the spool of any replica, and those that come later are kept', async () => {
+    const callee_number = '+6281100000012';
+    const body = `{ "callee_number": "${callee_number}", `;
+    const before = new Date();
+    await erase({ callee_number });
+    for (const replica of [service, other]) {
+      await spool(replica, body, before);
+      await untilSpoolIsEmpty(replica);
+    }
+    expect(await quarantine()).toEqual([]);
+    await service.post(body);
+    expect(await quarantine()).toHaveLength(1);
+    await erase({ callee_number });
+    expect(await tablesWith(callee_number)).toEqual([]);
+  });
+
+  test('that are replayed while their person is erased bring nobody back', async () => {
+    const callee_number = '+6281100000013';
+    for (let round = 0; round < 5; round += 1) {
+      const { body } = await service.post(notification({ callee_number, case_id: `${round}` }), {
+        'content-type': 'text/plain',
+      });
+      const replaying = send(`${other.url}/v1/quarantine/${body['request_id']}/replay`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${ALL_KEY}`, 'content-type': 'application/json' },
+        body: '{}',
+      });
+      await erase({ callee_number });
+      await replaying;
+      expect(await tablesWith(callee_number)).toEqual([]);
+    }
+  });
+});
+
 describe('bad input', () => {
   test.each([
     [{}, ''],

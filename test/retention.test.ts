@@ -128,6 +128,20 @@ test('records of what was shown that are too old are removed, and no others', as
   expect((await service.get('/v1/audit')).body['data']).toEqual(before.slice(0, 2));
 });
 
+test('refused bodies that did not come again for too long are removed, and the quarantine has room again', async () => {
+  await start({ quarantine: 10 });
+  await post(12, '{ old');
+  await post(12, '{ came again');
+  await post(9, '{ came again');
+  await post(9, '{ young');
+  await removeOld();
+  const { body } = await service.get('/v1/quarantine');
+  expect(body['data'].map(({ count }: { count: number }) => count)).toEqual([1, 2]);
+  expect(await database.query(`SELECT rows::integer, bytes::integer FROM quarantine_usage`)).toEqual([
+    { rows: 2, bytes: '{ came again'.length + '{ young'.length },
+  ]);
+});
+
 describe('the change feed', () => {
   async function follow(
     query: string,
