@@ -8,6 +8,7 @@ const STOP_TIMEOUT_MS = 10_000;
 
 let service: Promise<Service> | undefined;
 const stopping = new AbortController();
+process.on('uncaughtException', crash);
 process.on('SIGINT', stop).on('SIGTERM', stop).on('SIGHUP', stop); // the last one comes when a terminal is closed
 
 try {
@@ -41,8 +42,17 @@ function failUnlessStopping(error: unknown): void {
 
 /** What stops a start is mostly a setting or a neighbour, and told in one line. The stack is for faults of the code. */
 function fail(error: unknown): void {
-  const { name, message, stack } = error as Error;
-  const isToldPlainly = name === 'Error' || name === 'ConfigError';
-  process.stderr.write(`airudder-notifications: ${isToldPlainly ? message : stack}\n`);
+  const { name, message } = error as Error;
+  if (name !== 'Error' && name !== 'ConfigError') crash(error);
+  process.stderr.write(`airudder-notifications: ${message}\n`);
+  process.exit(1);
+}
+
+/** Left to itself Node prints the words of an error and all that hangs on it: of PostgreSQL's, the values of a row. */
+function crash(error: unknown): void {
+  const { name, code, stack } = (error ?? {}) as NodeJS.ErrnoException;
+  const places = stack?.split('\n').filter((line) => /^\s+at /.test(line));
+  process.stderr.write(`airudder-notifications: ${[name ?? typeof error, code].filter(Boolean).join(' ')}\n`);
+  process.stderr.write(`${places?.join('\n')}\n`);
   process.exit(1);
 }

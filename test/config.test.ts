@@ -5,7 +5,8 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findBySecret } from '../src/access/api-key.js';
 import { maskNumber } from '../src/access/mask.js';
-import { parseConfig, SETTINGS } from '../src/config.js';
+import { parseConfig } from '../src/config.js';
+import { SETTINGS } from '../src/settings.js';
 
 const LOCKED = { WEBHOOK_TOKENS: 'token', API_KEYS: 'team:read:secret', DATABASE_URL: 'postgres://u:p@h:5432/d' };
 

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { migrate } from '../src/database/migrate.js';
 import { DurablePostgres } from './support/durable-postgres.js';
 import {
-  ALL_KEY,
+  READ_KEY,
   type Answer,
   type Json,
   notification,
@@ -43,7 +43,7 @@ const complete = async (caseId: string, at = service): Promise<void> =>
 async function ask(target: string, wait: number, body?: Json, at = service): Promise<Answer> {
   return send(`${at.url}${target}`, {
     method: body ? 'POST' : 'GET',
-    headers: { authorization: `Bearer ${ALL_KEY}`, prefer: `wait=${wait}`, 'content-type': 'application/json' },
+    headers: { authorization: `Bearer ${READ_KEY}`, prefer: `wait=${wait}`, 'content-type': 'application/json' },
     ...(body && { body: JSON.stringify(body) }),
   });
 }

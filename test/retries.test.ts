@@ -1,6 +1,8 @@
 import net from 'node:net';
 import { Client } from 'pg';
+import { DataSource } from 'typeorm';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { dataSourceOptions, INGEST_POOL } from '../src/database/data-source.js';
 import { createDatabase, type TestDatabase } from './support/database.js';
 import { type Answer, notification, startService, type TestService } from './support/service.js';
 
@@ -177,3 +179,21 @@ async function startCutter(databaseUrl: string): Promise<Cutter> {
     stop: () => server.close(),
   };
 }
+
+test('a connection that the server ends in the moment in which it is made ends no process', async () => {
+  // AuthenticationOk, ReadyForQuery and a FATAL error in one packet, as a server sends them that is told to end its clients.
+  const fields = Buffer.from('SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0');
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(fields.length + 4);
+  const packet = Buffer.concat([
+    Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 0, 0x5a, 0, 0, 0, 5, 0x49, 0x45]),
+    length,
+    fields,
+  ]);
+  const server = net.createServer((socket) => socket.once('data', () => socket.end(packet)));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as net.AddressInfo;
+  const options = dataSourceOptions(`postgres://u:p@127.0.0.1:${port}/d`, INGEST_POOL);
+  await expect(new DataSource(options).initialize()).rejects.toThrow(); // and nothing that nobody catches
+  await new Promise((resolve) => server.close(resolve));
+});

@@ -11,6 +11,8 @@ const PROBLEM_OF: Readonly<Record<string, readonly [ProblemCode, string]>> = {
   HPE_HEADER_OVERFLOW: ['headers_too_large', 'The address and the headers together have more than 16 KiB.'],
   HPE_CHUNK_EXTENSIONS_OVERFLOW: ['body_too_large', 'The extensions of the chunks have more than 16 KiB.'],
 };
+/** Nobody is there to be answered. */
+const GONE = new Set(['ECONNRESET', 'EPIPE']);
 const MALFORMED = ['malformed_request', 'This is not HTTP/1.1.'] as const;
 
 /**
@@ -24,6 +26,7 @@ export function answerBrokenRequests(server: Server, tell: (reason: string) => v
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     if (broken.has(socket)) return; // Node tells of all that comes behind, too
     broken.add(socket);
+    if (GONE.has(error.code ?? '')) return socket.destroy();
     const problem = toProblem(error.code ?? '', socket);
     if (socket.writable) tell(problem.code);
     refuseOn(socket, problem);
@@ -52,7 +55,7 @@ function toProblem(code: string, socket: Socket): Problem {
 function refuseOn(socket: Socket, problem: Problem): void {
   const response = answerOn(socket);
   if (response?.req.complete) {
-    response.once('close', () => refuseOn(socket, problem));
+    response.setMaxListeners(response.getMaxListeners() + 1).once('close', () => refuseOn(socket, problem));
   } else if (!socket.writable || response?.headersSent) {
     socket.destroySoon(); // after the first byte of an answer nothing else can be said
   } else sendProblemRaw(socket, problem, response ? requestIdOf(response) : newId());
