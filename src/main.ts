@@ -50,7 +50,7 @@ function fail(error: unknown): void {
 
 /** Left to itself Node prints the words of an error and all that hangs on it: of PostgreSQL's, the values of a row. */
 function crash(error: unknown): void {
-  const { name, code, stack } = (error ?? {}) as NodeJS.ErrnoException;
+  const { name, code, stack } = Object(error) as Partial<NodeJS.ErrnoException>;
   const places = stack?.split('\n').filter((line) => /^\s+at /.test(line));
   process.stderr.write(`airudder-notifications: ${[name ?? typeof error, code].filter(Boolean).join(' ')}\n`);
   process.stderr.write(`${places?.join('\n')}\n`);

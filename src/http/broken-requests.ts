@@ -26,7 +26,10 @@ export function answerBrokenRequests(server: Server, tell: (reason: string) => v
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     if (broken.has(socket)) return; // Node tells of all that comes behind, too
     broken.add(socket);
-    if (GONE.has(error.code ?? '')) return socket.destroy();
+    if (GONE.has(error.code ?? '')) {
+      socket.destroy();
+      return;
+    }
     const problem = toProblem(error.code ?? '', socket);
     if (socket.writable) tell(problem.code);
     refuseOn(socket, problem);

@@ -73,7 +73,7 @@ export class Erasures {
 
   /** The keyed digest under which an erasure is kept. */
   async digest(subject: Subject): Promise<Buffer> {
-    this.#key ??= await Connection.use(this.dataSource, readKey);
+    this.#key ??= await Connection.use(this.dataSource, async (connection) => readKey(connection));
     return digestSubject(this.#key, subject);
   }
 
