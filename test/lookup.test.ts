@@ -212,6 +212,8 @@ test('a case that is larger than an answer should be is shown alone, and the lis
     node_type: 'call',
   }));
   for (const case_id of ['a', 'b', 'c']) await service.complete(newCase({ case_id, workflow_id: 'larger', rows }));
+  // A commit of that many may take longer than a sender is kept waiting: then it comes out of the spool, and names them again.
+  await expect.poll(async () => (await service.get('/health/ready')).body['spooled'], { timeout: 20_000 }).toBe(0);
   await service.database.query(`UPDATE node_tasks SET nodetask_name = repeat('😀', 400) WHERE workflow_id = 'larger'`);
   const told: string[] = [];
   for (let cursor: string | null = ''; cursor !== null;) {

@@ -72,6 +72,7 @@ export async function startService({
     complete: async (body) => expect((await post(body)).status).toBe(200),
     get: async (path, key = ALL_KEY) => send(`${url}${path}`, { headers: { authorization: `Bearer ${key}` } }),
     stop: async () => {
+      app.getHttpServer().closeAllConnections(); // else those that a client keeps are waited for
       await app.close();
       await rm(dataDir, { recursive: true });
       if (!database) await own.drop();
