@@ -29,7 +29,7 @@ const RECORD = `
     bodies = reveals.bodies + excluded.bodies`;
 
 /** Who is shown something, where. */
-export type Viewer = Pick<RevealEntity, 'key_name' | 'endpoint' | 'request_id'>;
+type Viewer = Pick<RevealEntity, 'key_name' | 'endpoint' | 'request_id'>;
 
 /**
  * The record of who was shown whole numbers and raw bodies.

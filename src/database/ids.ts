@@ -20,6 +20,10 @@ export function newId(madeAt = Date.now()): string {
   return v7({ random, msecs: madeAt });
 }
 
+/** Before and after all others, as PostgreSQL orders them too. */
+export const FIRST_ID = '00000000-0000-0000-0000-000000000000';
+export const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+
 /** Of ids made at this time the one that comes before all others. */
 export function lowestIdAt(time: Date): string {
   const hex = Math.max(0, time.getTime()).toString(16).padStart(12, '0');

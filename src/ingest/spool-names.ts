@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { v7 as newId } from 'uuid';
+import { newId } from '../database/ids.js';
 
 /** The folders of a spool's volumes: their names say how they stand. */
 

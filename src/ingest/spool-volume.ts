@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { v7 as newId } from 'uuid';
+import { newId } from '../database/ids.js';
 import { commit, openSpoolFile, type SpoolFile } from './spool-file.js';
 import { CLOSED, shutVolume, syncFolder } from './spool-names.js';
 import { SpoolSpace } from './spool-space.js';
@@ -145,7 +145,7 @@ export class SpoolVolume {
   }
 }
 
-export interface Stats {
+interface Stats {
   readonly entryCount: number;
   readonly pageSize: number;
   readonly lastPageNumber: number;

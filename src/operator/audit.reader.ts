@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { RevealEntity } from '../database/entities.js';
-import { lowestIdAt } from '../database/ids.js';
+import { FIRST_ID, LAST_ID, lowestIdAt } from '../database/ids.js';
 import { Cursors } from '../query/cursor.js';
 import { type Page, toPage } from '../query/page.js';
 import { Reads } from '../query/reads.js';
@@ -24,9 +24,6 @@ export const LIST_REVEALS_OF_KEY = `
   ORDER BY key_name DESC, id DESC
   LIMIT $3`;
 
-const BEFORE_ALL = '00000000-0000-0000-0000-000000000000';
-const AFTER_ALL = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
-
 @Injectable()
 export class AuditReader {
   constructor(
@@ -37,7 +34,7 @@ export class AuditReader {
   async list({ key, from, to, limit, cursor }: AuditQuery): Promise<Page<RevealResponse>> {
     const question = ['audit', key ?? null, from ?? null, to ?? null];
     const position = await this.cursors.read(question, cursor);
-    const range = [position?.[0] ?? lowestId(to) ?? AFTER_ALL, lowestId(from) ?? BEFORE_ALL, limit + 1];
+    const range = [position?.[0] ?? lowestId(to) ?? LAST_ID, lowestId(from) ?? FIRST_ID, limit + 1];
     const rows =
       key === undefined
         ? await this.reads.query<RevealEntity>(LIST_REVEALS, range)

@@ -7,14 +7,14 @@ import { ErasureResponse, type ErasureRow } from './erasure.response.js';
 const COLUMNS = `number, id, erased_at, key_name, subject, removed`;
 
 /** Pages along pk_erasures. */
-export const LIST_ERASURES = `
+const LIST_ERASURES = `
   SELECT ${COLUMNS} FROM erasures
   WHERE number < $1
   ORDER BY number DESC
   LIMIT $2`;
 
 /** By uq_erasures_id. */
-export const GET_ERASURE = `SELECT ${COLUMNS} FROM erasures WHERE id = $1`;
+const GET_ERASURE = `SELECT ${COLUMNS} FROM erasures WHERE id = $1`;
 
 @Injectable()
 export class ErasuresReader {

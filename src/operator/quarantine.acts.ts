@@ -15,7 +15,7 @@ import { findStatement, type Place, REMOVE } from './quarantine.statement.js';
 const ACTS_LOCK = 6_158_420_178;
 
 /** What is done to refused bodies: by whom, and for a discard why. */
-export interface Act {
+interface Act {
   readonly action: QuarantineAction;
   readonly by: string;
   readonly because?: string;

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { QuarantineActionEntity } from '../database/entities.js';
 import type { Sight } from '../access/sight.js';
+import { LAST_ID } from '../database/ids.js';
 import { BodyResponse } from '../query/body.response.js';
 import { Cursors } from '../query/cursor.js';
 import { type Page, type PageQuery, toPage } from '../query/page.js';
@@ -9,8 +10,6 @@ import { QuarantineActionResponse } from './quarantine-action.response.js';
 import type { QuarantineQuery } from './quarantine.query.js';
 import { QuarantineResponse, type QuarantineRow, type QuarantineWithBodyResponse } from './quarantine.response.js';
 import { GET_QUARANTINED, LIST_ACTIONS, listStatement, type Place, questionOf } from './quarantine.statement.js';
-
-const AFTER_ALL = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
 @Injectable()
 export class QuarantineReader {
@@ -39,7 +38,7 @@ export class QuarantineReader {
 
   async listActions(query: PageQuery): Promise<Page<QuarantineActionResponse>> {
     const question = ['quarantine actions'];
-    const [before] = (await this.cursors.read(question, query.cursor)) ?? [AFTER_ALL];
+    const [before] = (await this.cursors.read(question, query.cursor)) ?? [LAST_ID];
     const rows = await this.reads.query<QuarantineActionEntity>(LIST_ACTIONS, [before, query.limit + 1]);
     return toPage(rows, query.limit, QuarantineActionResponse.from, async (last) =>
       this.cursors.write(question, [last.id]),

@@ -6,7 +6,7 @@ import { CONFIG, type Config, type Retention as Days } from '../config.js';
 import { Connection, type Statement } from '../database/connection.js';
 import { QUERY } from '../database/data-source.js';
 import { describeError, isDatabaseUnavailable } from '../database/errors.js';
-import { lowestIdAt } from '../database/ids.js';
+import { FIRST_ID, lowestIdAt } from '../database/ids.js';
 import { within } from '../database/within.js';
 import { Metrics } from '../operations/metrics.js';
 import { REMOVE_CASES } from './erasure.statements.js';
@@ -32,8 +32,6 @@ const REST = 3;
 
 /** At the end the step under way gets that long. */
 const END_LIMIT_MS = 1_000;
-
-const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 
 type Rows = keyof Days;
 

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Sight } from '../access/sight.js';
+import { FIRST_ID } from '../database/ids.js';
 import { BodyResponse } from './body.response.js';
 import { Cursors } from './cursor.js';
 import {
@@ -29,7 +30,7 @@ export const LIST_NOTIFICATIONS_OF_CASE = `
 /** Of a case whose deliveries were all removed for their age there is still the case. */
 const CASE_EXISTS = `SELECT FROM cases WHERE id = $1`;
 
-const BEFORE_ALL = ['-infinity', '00000000-0000-0000-0000-000000000000'] as const;
+const BEFORE_ALL = ['-infinity', FIRST_ID] as const;
 
 @Injectable()
 export class NotificationsReader {
