@@ -65,7 +65,7 @@ export class Erasures {
     if (receivedAt.getTime() > this.#newest) return false;
     const named = caseNamedIn(body);
     if (named && this.isErased(named, receivedAt)) return true;
-    for (const text of textsIn(body)) {
+    for (const text of new Set(textsIn(body))) {
       if (this.isErased({ callee_number: text }, receivedAt)) return true;
     }
     return false;

@@ -1,7 +1,6 @@
 import type { Subject } from './erasures.js';
 import { parseJson } from './json.js';
 
-const QUOTED = /"((?:[^"\\]|\\.)*)"/g;
 /** What no phone number and no id runs across. */
 const BETWEEN_WORDS = /[\s"',;:{}[\]()<>=&\\]+/;
 
@@ -18,8 +17,7 @@ export function mentions(body: Buffer, subject: Subject): boolean {
  */
 export function textsIn(body: Buffer): string[] {
   const text = toText(body);
-  const quoted = Array.from(text.matchAll(QUOTED), ([, inner = '']) => unescape(inner));
-  return [...quoted, ...unescape(text).split(BETWEEN_WORDS)];
+  return [...quotedIn(text), ...unescape(text).split(BETWEEN_WORDS)];
 }
 
 /** The ids of the case that a refused body is about, also where it is cut off; undefined if it does not name both. */
@@ -36,10 +34,28 @@ function fieldsOf(body: Buffer): (name: string) => unknown {
   } catch {
     const text = toText(body);
     return (name) => {
-      const [, quoted] = new RegExp(`"${name}"\\s*:\\s*"((?:[^"\\\\]|\\\\.)*)"`).exec(text) ?? [];
-      return quoted && unescape(quoted);
+      const found = new RegExp(`"${name}"\\s*:\\s*"`).exec(text);
+      const begin = found ? found.index + found[0].length : text.length;
+      const end = endOfQuoted(text, begin);
+      return end < text.length ? unescape(text.slice(begin, end)) : undefined; // what is cut off may be anybody's
     };
   }
+}
+
+function* quotedIn(text: string): Generator<string> {
+  for (let mark = text.indexOf('"'), end = 0; mark !== -1; mark = text.indexOf('"', end + 1)) {
+    end = endOfQuoted(text, mark + 1);
+    yield unescape(text.slice(mark + 1, end));
+  }
+}
+
+/** Before its closing mark, or with the body. An expression for this runs out of stack, or tries every mark as a beginning. */
+function endOfQuoted(text: string, begin: number): number {
+  for (let place = begin; place < text.length; place += 1) {
+    if (text[place] === '"') return place;
+    if (text[place] === '\\') place += 1; // and what it escapes
+  }
+  return text.length;
 }
 
 /** As far as numbers and ids go, UTF-16 is UTF-8 with zeros in between. */
