@@ -1,11 +1,11 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
 import { Connection } from '../database/connection.js';
 import { QUERY } from '../database/data-source.js';
 import type { Removed } from '../database/entities.js';
-import { newId } from '../database/ids.js';
+import { FIRST_ID, newId } from '../database/ids.js';
 import { Problem } from '../http/problem.js';
 import { Erasures, type Subject } from '../ingest/erasures.js';
 import { mentions } from '../ingest/mentions.js';
@@ -29,7 +29,6 @@ import {
 const POLL_INTERVAL_MS = 10;
 /** Longer than a transaction of ours may be idle: one that writes for longer is not ours. */
 const WRITERS_LIMIT_MS = 6_000;
-const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 const SPOOL_PAGE = { count: 500, bytes: 4 * 1024 * 1024 };
 
 /**
@@ -57,9 +56,9 @@ export class Eraser {
     await this.decide(id, subject, keyName);
     await this.erasures.learn();
     await this.writersHaveEnded();
-    const spooled_notifications = await this.removeSpooled();
+    const spooled_notifications = await inSpool('Nothing is removed yet.', async () => this.removeSpooled());
     await this.removeStored(id, subject, { spooled_notifications, mentioning: await this.findRefused(subject) });
-    await this.scrubSpool();
+    await inSpool('All is removed, but bytes of it may still be in its files.', async () => this.spool.scrub());
     return id;
   }
 
@@ -99,22 +98,13 @@ export class Eraser {
     let removed = 0;
     let found: Spooled[] = [];
     do {
+      await turn(); // reading it takes no time off the event loop by itself, and there may be a day of notifications
       found = this.spool.oldest(SPOOL_PAGE, found.at(-1)?.key);
       const erased = found.filter(({ record }) => this.isErased(record)).map(({ key }) => key);
       await this.spool.remove(erased);
       removed += erased.length;
     } while (found.length > 0);
     return removed;
-  }
-
-  private async scrubSpool(): Promise<void> {
-    await this.spool.scrub().catch((error: unknown) => {
-      if (!(error instanceof SpoolError)) throw error;
-      throw new Problem(
-        'service_unavailable',
-        'All is removed, but bytes of it may still be in the files of the spool.',
-      );
-    });
   }
 
   private isErased({ receipt, body }: Spooled['record']): boolean {
@@ -151,6 +141,15 @@ export class Eraser {
         await connection.query(FINISH, [id, JSON.stringify(counts)]);
       }),
     );
+  }
+}
+
+async function inSpool<T>(stands: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof SpoolError)) throw error;
+    throw new Problem('service_unavailable', `The disk of the spool does not take it. ${stands}`);
   }
 }
 
