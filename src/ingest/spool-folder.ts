@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { setAsideIfDamaged } from './spool-file.js';
 import { idOfClosed, idOfPlaced, moveOldSpool, shutVolume, syncFolder } from './spool-names.js';
@@ -131,8 +131,15 @@ export class SpoolFolder {
       const id = idOfClosed(name)[0] ?? '';
       if (this.#volumes.has(id)) continue;
       if (existsSync(path.join(this.root, name, 'data.mdb'))) this.#volumes.set(id, SpoolVolume.open(this.root, id));
-      else await rm(path.join(this.root, name), { recursive: true, force: true }); // somebody else is deleting it
+      else await this.removeIfEmpty(name);
     }
+  }
+
+  /** Somebody else is deleting it; or has just made it, to move an old spool there: so never with what may be in it. */
+  private async removeIfEmpty(name: string): Promise<void> {
+    const folder = path.join(this.root, name);
+    await rm(path.join(folder, 'lock.mdb'), { force: true });
+    await rmdir(folder).catch(() => undefined);
   }
 
   /** Those that other processes have deleted. */
