@@ -53,6 +53,6 @@ function crash(error: unknown): void {
   const { name, code, stack } = Object(error) as Partial<NodeJS.ErrnoException>;
   const places = stack?.split('\n').filter((line) => /^\s+at /.test(line));
   process.stderr.write(`airudder-notifications: ${[name ?? typeof error, code].filter(Boolean).join(' ')}\n`);
-  process.stderr.write(`${places?.join('\n')}\n`);
+  for (const place of places ?? []) process.stderr.write(`${place}\n`);
   process.exit(1);
 }
