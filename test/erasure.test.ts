@@ -1,3 +1,6 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -14,7 +17,10 @@ import {
   send,
   startService,
   type TestService,
+  TOKEN,
+  webhookPath,
 } from './support/service.js';
+import { spawnService } from './support/process.js';
 import { isIn } from './support/spool.js';
 
 const POLL = { timeout: 20_000, interval: 50 };
@@ -264,6 +270,7 @@ describe('refused bodies', () => {
       `{ "callee_number": "${callee_number}", "callee_number": 7 }`,
       JSON.stringify({ deep: [{ remark: `call ${callee_number}, please` }] }),
       `callee_number=${callee_number}&case_id=1`,
+      `callee_number=${encodeURIComponent(callee_number)}`,
       Buffer.from(`{ "callee_number": "${callee_number}"`, 'utf16le'),
     ];
     for (const body of mentioning) expect((await service.post(body)).status).toBe(400);
@@ -320,6 +327,35 @@ describe('refused bodies', () => {
   });
 });
 
+test('nothing that a process prints, tells or keeps on its disk has the number, before the erasure or after', async () => {
+  const callee_number = '+6281100000014';
+  const directory = await mkdtemp(path.join(tmpdir(), 'airudder-erasure-'));
+  const settings = { DATABASE_URL: database.url, WEBHOOK_TOKENS: TOKEN, API_KEYS: `operator:operate:${ALL_KEY}` };
+  const spawned = spawnService({ ...settings, DATA_DIR: path.join(directory, 'data') }, directory);
+  const url = await spawned.ready();
+  for (const body of [notification({ callee_number }), notification({ callee_number, rows: 'none' })]) {
+    await send(`${url}${webhookPath()}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+  }
+  const { body } = await erase({ callee_number }, { ...service, url });
+  expect(body['removed']).toMatchObject({ cases: 1, notifications: 1, quarantined_notifications: 1 });
+  const metrics = await send(`${url}/metrics`);
+  spawned.kill('SIGTERM');
+  expect(await spawned.exitCode()).toBe(0);
+  const files = await readdir(directory, { recursive: true, withFileTypes: true });
+  const kept = files
+    .filter((file) => file.isFile())
+    .map(async (file) => readFile(path.join(file.parentPath, file.name)));
+  for (const said of [spawned.output(), metrics.text, ...(await Promise.all(kept)).map(String)]) {
+    expect(said).not.toContain(callee_number.slice(1));
+  }
+  expect(await tablesWith(callee_number)).toEqual([]);
+  await rm(directory, { recursive: true });
+});
+
 describe('bad input', () => {
   test.each([
     [{}, ''],
@@ -331,9 +367,9 @@ describe('bad input', () => {
     [{ workflow_id: 'w', case_id: '' }, 'case_id'],
     [{ workflow_id: 'w', case_id: 'one', callee_number: '+62' }, ''],
     [{ callee_number: '+62', everyone: true }, 'everyone'],
-  ])('%j is refused, and says where', async (subject, path) => {
+  ])('%j is refused, and says where', async (subject, place) => {
     const { status, body } = await erase(subject);
-    expect([status, body['errors']?.[0]?.path]).toEqual([400, path]);
+    expect([status, body['errors']?.[0]?.path]).toEqual([400, place]);
   });
 
   test('a key without the scope operate erases nobody', async () => {

@@ -3,11 +3,8 @@ import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { Connection } from '../database/connection.js';
 import type { Notification } from './notification.js';
-import { caseNamedIn, textsIn } from './mentions.js';
+import { casesNamedIn, numbersIn, type Subject } from './mentions.js';
 import { READ_ERASURES, READ_ERASURE_KEY } from './statements.js';
-
-/** Who is erased: a person by number, or by the customer's own id in a workflow. */
-export type Subject = { readonly callee_number: string } | { readonly workflow_id: string; readonly case_id: string };
 
 /**
  * The erasures that have been decided, so that no delivery received before its person was erased is written afterwards, from
@@ -63,11 +60,8 @@ export class Erasures {
   /** Whether bytes that are no valid delivery mention somebody who was erased after they had been received. */
   coverBody(receivedAt: Date, body: Buffer): boolean {
     if (receivedAt.getTime() > this.#newest) return false;
-    const named = caseNamedIn(body);
-    if (named && this.isErased(named, receivedAt)) return true;
-    for (const text of new Set(textsIn(body))) {
-      if (this.isErased({ callee_number: text }, receivedAt)) return true;
-    }
+    for (const named of casesNamedIn(body)) if (this.isErased(named, receivedAt)) return true;
+    for (const text of numbersIn(body)) if (this.isErased({ callee_number: text }, receivedAt)) return true;
     return false;
   }
 

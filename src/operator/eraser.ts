@@ -7,8 +7,8 @@ import { QUERY } from '../database/data-source.js';
 import type { Removed } from '../database/entities.js';
 import { FIRST_ID, newId } from '../database/ids.js';
 import { Problem } from '../http/problem.js';
-import { Erasures, type Subject } from '../ingest/erasures.js';
-import { mentions } from '../ingest/mentions.js';
+import { Erasures } from '../ingest/erasures.js';
+import { mentions, type Subject } from '../ingest/mentions.js';
 import { judgeAgain } from '../ingest/notification.js';
 import { LOCK_USAGE } from '../ingest/quarantine.statements.js';
 import { Refusal } from '../ingest/refusal.js';
@@ -17,6 +17,7 @@ import { Spool, SpoolError } from '../ingest/spool.js';
 import {
   DECIDE,
   FINISH,
+  FORGET_REMARKS,
   LIST_WRITERS,
   LOCK_CASES_OF_CASE,
   LOCK_CASES_OF_NUMBER,
@@ -56,9 +57,11 @@ export class Eraser {
     await this.decide(id, subject, keyName);
     await this.erasures.learn();
     await this.writersHaveEnded();
-    const spooled_notifications = await inSpool('Nothing is removed yet.', async () => this.removeSpooled());
-    await this.removeStored(id, subject, { spooled_notifications, mentioning: await this.findRefused(subject) });
+    const cases = await this.removeCases(subject); // first: what arrives from here on is new, and stays
+    const spooled_notifications = await inSpool('Cases are removed.', async () => this.removeSpooled());
+    const quarantined_notifications = await this.removeRefused(subject);
     await inSpool('All is removed, but bytes of it may still be in its files.', async () => this.spool.scrub());
+    await this.finish(id, subject, { ...cases, quarantined_notifications, spooled_notifications });
     return id;
   }
 
@@ -112,36 +115,50 @@ export class Eraser {
     return judged instanceof Refusal ? this.erasures.coverBody(receipt.receivedAt, body) : this.erasures.cover(judged);
   }
 
-  /** Whoever keeps refused bodies just now is waited for; whoever does so later knows of the erasure. */
-  private async findRefused(subject: Subject): Promise<string[]> {
-    const needle = Buffer.from('case_id' in subject ? subject.case_id : subject.callee_number);
-    return Connection.use(this.dataSource, async (connection) => {
-      await connection.transaction(async () => connection.query(LOCK_USAGE, []));
-      const found: string[] = [];
-      let rows: { id: string; body: Buffer }[] = [];
-      do {
-        rows = await connection.query(READ_QUARANTINE, [rows.at(-1)?.id ?? FIRST_ID, needle]);
-        found.push(...rows.filter(({ body }) => mentions(body, subject)).map(({ id }) => id));
-      } while (rows.length > 0);
-      return found;
-    });
-  }
-
-  private async removeStored(
-    id: string,
-    subject: Subject,
-    { spooled_notifications, mentioning }: { spooled_notifications: number; mentioning: readonly string[] },
-  ): Promise<void> {
-    await Connection.use(this.dataSource, async (connection) =>
+  private async removeCases(subject: Subject): Promise<RemovedCases> {
+    return Connection.use(this.dataSource, async (connection) =>
       connection.transaction(async () => {
         const cases = await lockCases(connection, subject);
-        const [removed] = await connection.query<Partial<Removed>>(REMOVE_CASES, [cases]);
-        const refused = await connection.query(REMOVE_QUARANTINED, [mentioning]);
-        const counts = { ...removed, quarantined_notifications: refused.length, spooled_notifications };
-        await connection.query(FINISH, [id, JSON.stringify(counts)]);
+        const [removed] = await connection.query<RemovedCases>(REMOVE_CASES, [cases]);
+        return removed as RemovedCases;
       }),
     );
   }
+
+  /** Whoever keeps refused bodies just now is waited for; whoever does so later knows of the erasure. */
+  private async removeRefused(subject: Subject): Promise<number> {
+    const needle = Buffer.from(nameOf(subject));
+    return Connection.use(this.dataSource, async (connection) => {
+      await connection.transaction(async () => connection.query(LOCK_USAGE, []));
+      let removed = 0;
+      for (let after: string | undefined = FIRST_ID; after !== undefined;) {
+        const found: Looked[] = await connection.query<Looked>(READ_QUARANTINE, [after, needle]);
+        const mentioning: string[] = [];
+        for (const { id, body } of found) {
+          await turn(); // a body may be large, and there may be many
+          if (id !== null && body !== null && mentions(body, subject)) mentioning.push(id);
+        }
+        if (mentioning.length > 0) removed += (await connection.query(REMOVE_QUARANTINED, [mentioning])).length;
+        after = found[0]?.last;
+      }
+      return removed;
+    });
+  }
+
+  private async finish(id: string, subject: Subject, removed: Removed): Promise<void> {
+    await Connection.use(this.dataSource, async (connection) => {
+      await connection.query(FORGET_REMARKS, [nameOf(subject)]);
+      await connection.query(FINISH, [id, JSON.stringify(removed)]);
+    });
+  }
+}
+
+type RemovedCases = Pick<Removed, 'cases' | 'case_node_tasks' | 'notifications'>;
+/** Up to which refused body was looked, and one that may mention the person; null if none does. */
+type Looked = { last: string; id: string | null; body: Buffer | null };
+
+function nameOf(subject: Subject): string {
+  return 'case_id' in subject ? subject.case_id : subject.callee_number;
 }
 
 async function inSpool<T>(stands: string, work: () => Promise<T>): Promise<T> {

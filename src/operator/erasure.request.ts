@@ -3,7 +3,7 @@ import { IsNotEmpty, IsString, ValidateIf } from 'class-validator';
 import { IsStorableText } from '../database/storable-text.js';
 import type { FieldError } from '../http/problem.js';
 import { Problem } from '../http/problem.js';
-import type { Subject } from '../ingest/erasures.js';
+import type { Subject } from '../ingest/mentions.js';
 
 const text = { message: 'must be a string' };
 const notEmpty = { message: 'must not be empty' };

@@ -58,25 +58,31 @@ export const REMOVE_CASES: Statement = {
 };
 
 /**
- * Refused bodies that may mention somebody: they have the bytes in them, or may have them in other words (a backslash escapes
- * characters, a zero is half of one in UTF-16). Some 4 MiB of them at once; all of the quarantine is looked through, which is bounded.
+ * Refused bodies that may mention somebody: they have the bytes in them, or may have them in other words (a backslash or a percent sign
+ * escapes characters, a zero is half of one in UTF-16). Looks at some 4 MiB of bodies, each once; all of the quarantine is looked
+ * through so, which is bounded. Each row has the last id that was looked at, and one without a body is there if nothing was found.
  *
- * Parameters: behind which id, the bytes of a number or an id. Along pk_quarantined_notifications.
+ * Parameters: behind which id, the bytes of a number or an id. Along pk_quarantined_notifications; a length is known without its body.
  */
 export const READ_QUARANTINE: Statement = {
   name: 'erasure_read_quarantine',
   text: `
-  SELECT id, body
-  FROM (
-    SELECT id, body, sum(octet_length(body)) OVER (ORDER BY id) - octet_length(body) AS bytes_before
+  WITH looked AS MATERIALIZED (
+    SELECT id
     FROM (
-      SELECT id, body FROM quarantined_notifications
-      WHERE id > $1::uuid
-        AND (position($2::bytea IN body) > 0 OR position('\\x5c'::bytea IN body) > 0 OR position('\\x00'::bytea IN body) > 0)
-      ORDER BY id
-      LIMIT 500) AS next) AS summed
-  WHERE bytes_before < 4 * 1024 * 1024
-  ORDER BY id`,
+      SELECT id, sum(bytes) OVER (ORDER BY id) - bytes AS bytes_before
+      FROM (
+        SELECT id, octet_length(body) AS bytes FROM quarantined_notifications
+        WHERE id > $1::uuid
+        ORDER BY id
+        LIMIT 2000) AS next) AS summed
+    WHERE bytes_before < 4 * 1024 * 1024)
+  SELECT last.id AS last, found.id, found.body
+  FROM (SELECT id FROM looked ORDER BY id DESC LIMIT 1) AS last
+  LEFT JOIN (
+    SELECT id, body FROM quarantined_notifications JOIN looked USING (id)
+    WHERE position($2::bytea IN body) > 0 OR position('\\x5c'::bytea IN body) > 0
+      OR position('\\x25'::bytea IN body) > 0 OR position('\\x00'::bytea IN body) > 0) AS found ON true`,
 };
 
 /** Parameter: ids. The triggers count. */
@@ -89,4 +95,10 @@ export const REMOVE_QUARANTINED: Statement = {
 export const FINISH: Statement = {
   name: 'erasure_finish',
   text: `UPDATE erasures SET removed = $2 WHERE id = $1`,
+};
+
+/** Parameter: what the person is named by. What an operator wrote down is taken away where it names the person. */
+export const FORGET_REMARKS: Statement = {
+  name: 'erasure_forget_remarks',
+  text: `UPDATE quarantine_actions SET because = NULL WHERE strpos(because, $1) > 0`,
 };

@@ -46,6 +46,8 @@ export class QuarantineActs {
     return Connection.use(this.dataSource, async (connection) => {
       const query: Acting['query'] = async (text, values) => connection.query({ name: '', text }, values);
       return connection.transaction(async () => {
+        // It may be idle while the writer writes on a connection of its own: longer than a transaction of ours is otherwise.
+        await query(`SET LOCAL idle_in_transaction_session_timeout = '60s'`, []);
         await query('SELECT pg_advisory_xact_lock($1)', [ACTS_LOCK]);
         return work(new Acting(query));
       });
