@@ -181,6 +181,22 @@ describe('the change feed', () => {
     for (const { cursor } of [fromStart, fromNow]) expect((await follow(`cursor=${cursor}`)).ids).toEqual(['new']);
   });
 
+  test('from its start it is read while that moves on, and nobody who gave no cursor is told that it has expired', async () => {
+    await start({ notifications: 10 });
+    await database.query(`
+      INSERT INTO notifications (id, kind, received_at, verdict, workflow_id, case_ref, content_digest, body, position)
+      SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid,
+        'workflow-list-completion', at, 'first', 'w', gen_random_uuid(), '', '', n
+      FROM generate_series(1, 20000) n, LATERAL (SELECT now() - interval '20 days' + make_interval(secs => n) AS at) times`);
+    const removing = removeOld();
+    let isRemoving = true;
+    const removed = removing.finally(() => (isRemoving = false));
+    const statuses = new Set<number>();
+    for (const isOn = (): boolean => isRemoving; isOn();) statuses.add((await follow('from=start&limit=1')).status);
+    await removed;
+    expect([...statuses]).toEqual([200]);
+  });
+
   test('an old event that was written after younger ones is kept until those are old too', async () => {
     await start({ notifications: 10 });
     await post(9, notification({ case_id: 'young' }));

@@ -65,6 +65,16 @@ describe('secrets that come from files', () => {
     kept.close();
   });
 
+  test('are not taken over while somebody is still writing them', async () => {
+    for (let times = 0; times < 3; times += 1) {
+      await writeFile(path.join(directory, 'two', 'tokens'), 'kept-tok');
+      await sleep(600);
+      await writeFile(path.join(directory, 'two', 'tokens'), 'kept-token,second-token');
+      await sleep(900);
+      expect([await post('kept-tok'), await post('second-token')]).toEqual([404, 200]);
+    }
+  });
+
   test('stay what they were while a file is malformed or gone, which is said once, without what is in it', async () => {
     const before = service.output().length;
     await writeFile(path.join(directory, 'two', 'keys'), 'team:read:third-key\nteam:write:s3cr3t');

@@ -8,14 +8,16 @@ import { readSecretFileAgain } from './secret-file.js';
 import { parseWebhookTokens } from './webhook-token.js';
 import { WebhookTokens } from './webhook-tokens.js';
 
-const INTERVAL_MS = 2_000;
+const INTERVAL_MS = 1_000;
 
 interface Watched {
   readonly setting: string;
   readonly file: string;
   readonly use: (text: string) => void;
-  /** What was found last; undefined before the first look, which is part of the start. */
+  /** What was taken over last; undefined before the first look, which is part of the start. */
   text?: string;
+  /** What was found last. */
+  found?: string;
   /** What is wrong with it; undefined while nothing is. */
   trouble?: string | undefined;
 }
@@ -24,7 +26,7 @@ interface Watched {
  * Takes over new tokens and keys from their files while the service runs. A file that cannot be read or is malformed changes
  * nothing: the secrets that were right before stay so until it is mended.
  *
- * The content is looked at, not the file: orchestrators replace a link to the folder, which no watch on the file would see.
+ * What was found twice is taken over. The content is looked at, not the file: orchestrators replace a link to the folder, which no watch on the file would see.
  */
 @Injectable()
 export class SecretFiles implements OnApplicationBootstrap, OnModuleDestroy {
@@ -67,7 +69,10 @@ export class SecretFiles implements OnApplicationBootstrap, OnModuleDestroy {
   private async takeOver(watched: Watched): Promise<void> {
     const { setting, file, use, text: before } = watched;
     const text = await readSecretFileAgain(file);
-    if (text === before) return;
+    const isSettled = text === watched.found;
+    watched.found = text;
+    // What somebody is writing just now, and not by renaming, is cut off somewhere: half a token would open the door.
+    if (text === before || (before !== undefined && !isSettled)) return;
     watched.text = text;
     use(text);
     watched.trouble = undefined;

@@ -43,7 +43,7 @@ export class ErasuresController {
       'By `callee_number`, or by `workflow_id` and `case_id`, compared as they are: cases, their node tasks, their notifications ' +
       'with the bytes as received, refused bodies that mention them, copies in the spool, events of the change feed. What was ' +
       'received before cannot come back, from whatever spool or replica; what is received later is new and is stored. ' +
-      'What arrives in between, while the erasure is under way, may be removed with the rest. An erasure that is not ' +
+      'What arrives within the moment in which it is decided may be removed with the rest. An erasure that is not ' +
       'answered with `201` has to be asked for again. It cannot be undone.',
   })
   @ApiCreatedResponse({

@@ -27,8 +27,8 @@ import {
 const INTERVAL_MS = 60_000;
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-/** After a step that removed something three times as long is left to others. */
-const REST = 3;
+/** After a step that removed something nine times as long is left to others. */
+const REST = 9;
 
 /** At the end the step under way gets that long. */
 const END_LIMIT_MS = 1_000;

@@ -50,8 +50,7 @@ export class CompletionsController {
     @Res({ passthrough: true }) response: Response,
   ): Promise<CompletionsResponse> {
     const { workflow_id, limit } = query;
-    const place = await this.completions.begin(query);
-    let stretch = await this.completions.read(place, workflow_id, limit);
+    let { stretch } = await this.completions.open(query, limit);
     if (seconds > 0) {
       if (stretch.rows.length === 0 && stretch.isAll) {
         stretch = await this.completions.wait(stretch.end, workflow_id, limit, seconds, response);

@@ -108,8 +108,8 @@ export class CompletionsReader {
   }
 
   /** The beginning of the feed: before the oldest event that is not removed for its age. */
-  async readStart(): Promise<Place> {
-    const [row] = await this.reads.query<RemovedRow>(READ_START, []);
+  async readStart(where: Where): Promise<Place> {
+    const [row] = await this.reads.queryOn<RemovedRow>(where, READ_START, []);
     return removedPlace(row as RemovedRow);
   }
 

@@ -48,8 +48,7 @@ export class CompletionsStream {
     if (this.#streams >= MAX_STREAMS) throw new Problem('service_unavailable', 'Too many streams are open just now.');
     this.#streams += 1;
     try {
-      const place = await this.completions.begin(question);
-      await this.completions.read(place, question.workflow_id, 1); // a cursor that has expired must not begin a stream
+      const { place } = await this.completions.open(question, 1); // a cursor that has expired begins no stream
       response.writeHead(200, HEADERS).flushHeaders();
       const events = this.events(place, question.workflow_id, { key, sight }, response);
       await pipeline(Readable.from(events, { highWaterMark: 1 }), response).catch((error: unknown) => {

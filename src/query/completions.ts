@@ -4,10 +4,15 @@ import type { Sight } from '../access/sight.js';
 import type { CompletionQuery } from './completion.query.js';
 import { CompletionResponse, type CompletionsResponse } from './completion.response.js';
 import { CompletionsReader, isBefore, type Place, type Stretch } from './completions.reader.js';
+import { Problem } from '../http/problem.js';
 import { Cursors } from './cursor.js';
+import type { Where } from './reads.js';
 import { waitFor } from './wait.js';
 import { ARRIVED } from './watch.js';
 import { Watcher } from './watcher.js';
+
+/** So often in a row the start is not moved past where it was read. */
+const MAX_ATTEMPTS = 20;
 
 /** Which part of the feed. */
 export type FeedQuestion = Pick<CompletionQuery, 'workflow_id' | 'from' | 'cursor'>;
@@ -30,14 +35,33 @@ export class Completions {
    *
    * @throws Problem `invalid_cursor`
    */
-  async begin({ workflow_id, cursor, from }: FeedQuestion): Promise<Place> {
+  async begin({ workflow_id, cursor, from }: FeedQuestion, where: Where = 'replica'): Promise<Place> {
     const position = await this.cursors.read(question(workflow_id), cursor);
     if (position) return position as unknown as Place;
-    return from === 'now' ? this.reader.readEnd() : this.reader.readStart();
+    return from === 'now' ? this.reader.readEnd() : this.reader.readStart(where);
   }
 
   async read(after: Place, workflowId: string | undefined, limit: number): Promise<Stretch> {
     return this.reader.read(after, workflowId, limit, 'replica');
+  }
+
+  /**
+   * Where a question begins, and the first stretch from there.
+   *
+   * @throws Problem `invalid_cursor`; `cursor_expired`, never where none was given: the start may move between two statements,
+   *   and is on another replica where it was on this one a while ago
+   */
+  async open(asked: FeedQuestion, limit: number): Promise<{ place: Place; stretch: Stretch }> {
+    for (let attempts = 1; ; attempts += 1) {
+      const where = attempts === 1 ? 'replica' : 'primary';
+      const place = await this.begin(asked, where);
+      try {
+        return { place, stretch: await this.reader.read(place, asked.workflow_id, limit, where) };
+      } catch (error) {
+        const isExpired = error instanceof Problem && error.code === 'cursor_expired';
+        if (!isExpired || asked.cursor !== undefined || attempts === MAX_ATTEMPTS) throw error;
+      }
+    }
   }
 
   /**
