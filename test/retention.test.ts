@@ -186,7 +186,7 @@ describe('the change feed', () => {
     await database.query(`
       INSERT INTO notifications (id, kind, received_at, verdict, workflow_id, case_ref, content_digest, body, position)
       SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid,
-        'workflow-list-completion', at, 'first', 'w', gen_random_uuid(), '', '', n
+        'workflow-list-completion', at, 'first', 'w', gen_random_uuid(), '', '', 1
       FROM generate_series(1, 20000) n, LATERAL (SELECT now() - interval '20 days' + make_interval(secs => n) AS at) times`);
     const removing = removeOld();
     let isRemoving = true;
