@@ -309,6 +309,23 @@ describe('refused bodies', () => {
     expect(await tablesWith(callee_number)).toEqual([]);
   });
 
+  test('leave no remark behind that names the person when they were discarded', async () => {
+    const callee_number = '+6281100000015';
+    const { body } = await service.post(`{ "callee_number": "${callee_number}", `);
+    await send(`${service.url}/v1/quarantine/${body['request_id']}/discard`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${ALL_KEY}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ reason: `Asked for by ${callee_number}.` }),
+    });
+    expect(await tablesWith(callee_number)).toEqual(['quarantine_actions']);
+    await erase({ callee_number });
+    expect(await tablesWith(callee_number)).toEqual([]);
+    const actions = await database.query(`SELECT FROM quarantine_actions WHERE quarantined_id = $1`, [
+      body['request_id'],
+    ]);
+    expect(actions).toHaveLength(1);
+  });
+
   test('that are replayed while their person is erased bring nobody back', async () => {
     const callee_number = '+6281100000013';
     for (let round = 0; round < 5; round += 1) {

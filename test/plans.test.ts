@@ -8,13 +8,19 @@ import { READ_COMPLETIONS, READ_END } from '../src/query/completions.reader.js';
 import { LOOK_UP } from '../src/query/lookup.reader.js';
 import { GET_NOTIFICATION, LIST_NOTIFICATIONS_OF_CASE } from '../src/query/notifications.reader.js';
 import { LIST_REVEALS, LIST_REVEALS_OF_KEY } from '../src/operator/audit.reader.js';
-import { LOCK_CASES_OF_CASE, LOCK_CASES_OF_NUMBER, REMOVE_CASES } from '../src/operator/erasure.statements.js';
+import {
+  LOCK_CASES_OF_CASE,
+  LOCK_CASES_OF_NUMBER,
+  READ_QUARANTINE,
+  REMOVE_CASES,
+} from '../src/operator/erasure.statements.js';
 import {
   LOCK_OLD_CASES,
   MOVE_FEED_START,
   READ_OLDEST,
   REMOVE_BODIES,
   REMOVE_NOTIFICATIONS,
+  REMOVE_REFUSED,
   REMOVE_REVEALS,
   SCAN_CASES,
 } from '../src/operator/retention.statements.js';
@@ -204,6 +210,8 @@ describe.each(MODES)('with %s', (mode) => {
       [REMOVE_NOTIFICATIONS, [first, '40000000-0000-0000-0000-000000000000', old]],
       [REMOVE_REVEALS, [first, '40000000-0000-0000-0000-000000000000', old]],
       [SCAN_CASES, ['-infinity', first, old]],
+      [REMOVE_REFUSED, [first, '01000000-0000-0000-0000-000000000000', old]],
+      [READ_QUARANTINE, [first, '+63']],
       [LOCK_OLD_CASES, [ids, old]],
     ];
     for (const [{ name, text }, parameters] of steps) {

@@ -80,9 +80,10 @@ export const READ_QUARANTINE: Statement = {
   SELECT last.id AS last, found.id, found.body
   FROM (SELECT id FROM looked ORDER BY id DESC LIMIT 1) AS last
   LEFT JOIN (
-    SELECT id, body FROM quarantined_notifications JOIN looked USING (id)
-    WHERE position($2::bytea IN body) > 0 OR position('\\x5c'::bytea IN body) > 0
-      OR position('\\x25'::bytea IN body) > 0 OR position('\\x00'::bytea IN body) > 0) AS found ON true`,
+    SELECT id, body FROM quarantined_notifications
+    WHERE id = ANY (ARRAY (SELECT id FROM looked))
+      AND (position($2::bytea IN body) > 0 OR position('\\x5c'::bytea IN body) > 0
+      OR position('\\x25'::bytea IN body) > 0 OR position('\\x00'::bytea IN body) > 0)) AS found ON true`,
 };
 
 /** Parameter: ids. The triggers count. */

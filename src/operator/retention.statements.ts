@@ -1,5 +1,5 @@
 import type { Statement } from '../database/connection.js';
-import { HORIZON, IS_EVENT } from '../query/feed-horizon.js';
+import { FEED_START, HORIZON, IS_EVENT } from '../query/feed-horizon.js';
 
 /** The SQL of retention. Each step looks at so many rows, and says behind which one to go on. */
 const LOOKED_AT = 500;
@@ -20,7 +20,7 @@ export const GIVE_LOCK: Statement = {
 /** Up to where the feed is removed. */
 export const READ_FEED_START: Statement = {
   name: 'retention_feed_start',
-  text: `SELECT removed_position, removed_id FROM feed_clock`,
+  text: FEED_START,
 };
 
 /**
@@ -89,37 +89,25 @@ export const REMOVE_NOTIFICATIONS: Statement = {
   ${outcome('scanned', 'removed')}`,
 };
 
-/** Parameters: an id; the first id that is too young; a time. Along pk_reveals: ids are in the order of time. */
-export const REMOVE_REVEALS: Statement = {
-  name: 'retention_reveals',
-  text: `
+/** Parameters: an id; the first id that is too young; a time. Along the primary key: ids are in the order of the first receipt. */
+function removeById(table: string, time: string): Statement {
+  return {
+    name: `retention_${table}`,
+    text: `
   WITH scanned AS MATERIALIZED (
-    SELECT id FROM (SELECT id FROM reveals WHERE id > $1::uuid ORDER BY id LIMIT ${LOOKED_AT}) AS next
+    SELECT id FROM (SELECT id FROM ${table} WHERE id > $1::uuid ORDER BY id LIMIT ${LOOKED_AT}) AS next
     WHERE id < $2::uuid),
   removed AS (
-    DELETE FROM reveals
-    WHERE id = ANY (ARRAY (SELECT id FROM scanned)) AND at < $3
+    DELETE FROM ${table}
+    WHERE id = ANY (ARRAY (SELECT id FROM scanned)) AND ${time} < $3
     RETURNING 1)
   ${outcome('scanned', 'removed')}`,
-};
+  };
+}
 
-/**
- * Parameters: an id; the first id that is too young; a time. Along pk_quarantined_notifications: ids are in the order of the first
- * receipt. Bytes that came again lately stay; the triggers count what goes.
- */
-export const REMOVE_REFUSED: Statement = {
-  name: 'retention_refused',
-  text: `
-  WITH scanned AS MATERIALIZED (
-    SELECT id FROM (SELECT id FROM quarantined_notifications WHERE id > $1::uuid ORDER BY id LIMIT ${LOOKED_AT}) AS next
-    WHERE id < $2::uuid),
-  removed AS (
-    DELETE FROM quarantined_notifications AS stored
-    USING scanned
-    WHERE stored.id = scanned.id AND stored.last_received_at < $3
-    RETURNING 1)
-  ${outcome('scanned', 'removed')}`,
-};
+export const REMOVE_REVEALS = removeById('reveals', 'at');
+/** Bytes that came again lately stay; the triggers count what goes. */
+export const REMOVE_REFUSED = removeById('quarantined_notifications', 'last_received_at');
 
 /** Parameters: time and id of a case; a time. Along ix_cases_completed; an event that is not removed, by ix_notifications_case. */
 export const SCAN_CASES: Statement = {

@@ -3,7 +3,7 @@ import type { CaseRow } from './case.response.js';
 import { fittingCases, selectCases } from './cases.statement.js';
 import type { CompletionRow } from './completion.response.js';
 import { Problem } from '../http/problem.js';
-import { HORIZON, IS_EVENT } from './feed-horizon.js';
+import { FEED_START, HORIZON, IS_EVENT } from './feed-horizon.js';
 import { Reads, type Where } from './reads.js';
 
 /** A place in the feed: behind the event with this position and notification id. */
@@ -37,7 +37,7 @@ export const READ_COMPLETIONS = `
   )
   SELECT counted.*, looked.*, removed.*, told.*
   FROM (SELECT count(*)::integer AS scanned FROM scanned) AS counted
-  CROSS JOIN (SELECT removed_position, removed_id FROM feed_clock) AS removed
+  CROSS JOIN (${FEED_START}) AS removed
   LEFT JOIN (SELECT position AS last_position, id AS last_id FROM scanned ORDER BY position DESC, id DESC LIMIT 1)
     AS looked ON true
   LEFT JOIN (${fittingCases(
@@ -48,13 +48,10 @@ export const READ_COMPLETIONS = `
   )}) AS told ON true
   ORDER BY told.position, told.notification_id`;
 
-/** Up to here events were removed for their age. */
-const READ_START = `SELECT removed_position, removed_id FROM feed_clock`;
-
 /** The end of the feed. Reads ix_notifications_feed from its end. */
 export const READ_END = `
   SELECT removed.*, newest.*
-  FROM (${READ_START}) AS removed
+  FROM (${FEED_START}) AS removed
   LEFT JOIN (
     SELECT position, id AS notification_id FROM notifications
     WHERE position < ${HORIZON} AND ${IS_EVENT}
@@ -109,7 +106,7 @@ export class CompletionsReader {
 
   /** The beginning of the feed: before the oldest event that is not removed for its age. */
   async readStart(where: Where): Promise<Place> {
-    const [row] = await this.reads.queryOn<RemovedRow>(where, READ_START, []);
+    const [row] = await this.reads.queryOn<RemovedRow>(where, FEED_START, []);
     return removedPlace(row as RemovedRow);
   }
 

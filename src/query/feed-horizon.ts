@@ -16,3 +16,6 @@ export const HORIZON = `
        SELECT FROM pg_stat_activity WHERE backend_xid = under_way::xid AND datname <> current_database())),
     pg_snapshot_xmax(pg_current_snapshot())::text::bigint)
   FROM feed_clock)`;
+
+/** Up to where events were removed for their age. */
+export const FEED_START = `SELECT removed_position, removed_id FROM feed_clock`;
