@@ -1,0 +1,31 @@
+import { afterAll, describe, expect, inject, it } from 'vitest';
+import { readMutations } from './table.js';
+import { Workspace } from './workspace.js';
+
+const serverUrl = inject('serverUrl');
+const workspaces = [await Workspace.create(serverUrl), await Workspace.create(serverUrl)];
+const idle = [...workspaces];
+
+/** A test that fails on the unchanged code catches nothing. Rows with the same tests share this run. */
+const unchangedRuns = new Map<string, Promise<readonly string[]>>();
+
+afterAll(async () => {
+  for (const workspace of workspaces) await workspace.remove();
+});
+
+describe.concurrent('a test fails', () => {
+  it.for(readMutations())('$table: $breaks', async (mutation, { onTestFinished }) => {
+    const workspace = idle.pop() as Workspace; // maxConcurrency is the number of workspaces
+    onTestFinished(() => void idle.push(workspace));
+    const key = JSON.stringify(mutation.tests);
+    if (!unchangedRuns.has(key)) unchangedRuns.set(key, workspace.failuresOf(mutation.tests));
+    expect(await unchangedRuns.get(key), 'these tests fail without the mutation').toEqual([]);
+    await workspace.apply(mutation);
+    try {
+      const failures = await workspace.failuresOf(mutation.tests);
+      expect(failures, 'the mutation survives: no test fails').not.toEqual([]);
+    } finally {
+      await workspace.revert(mutation.file);
+    }
+  });
+});
