@@ -90,12 +90,14 @@ const requestsOf = (ids: Ids): Record<string, Request[]> => ({
   ],
 });
 
+let document: Json;
 let contract: Contract;
 let requests: ReturnType<typeof requestsOf>;
 const answers: [Operation, Answer][] = [];
 
 beforeAll(async () => {
-  contract = new Contract(JSON.parse(await readFile('openapi.json', 'utf8')) as Json);
+  document = JSON.parse(await readFile('openapi.json', 'utf8')) as Json;
+  contract = new Contract(document);
   await askOfOneThatIsWell();
   await askWithoutTables();
   await askWithoutDatabaseAndDisk();
@@ -110,6 +112,35 @@ test('every status and content type that the document promises can be had, and n
 
 test('every answer has the headers, the body and, where it is a problem, one of the codes that the document promises', () => {
   expect(answers.flatMap(([operation, answer]) => contract.faultsOf(operation, answer))).toEqual([]);
+});
+
+test('a time at either end of the calendar is answered as the document says, in every parameter that takes one', async () => {
+  const service = await startService({ config: { apiKeys } });
+  const times = [
+    '0000-01-01T00:00:00Z',
+    '0000-01-01T00:00:00+23:59',
+    '0001-01-01T00:00:00Z',
+    '9999-12-31T23:59:59.9999999Z',
+    '9999-12-31T23:59:59-23:59',
+  ];
+  const targets = contract.operations.flatMap((operation) => {
+    const { parameters = [] } = document['paths'][operation.path][operation.method] as { parameters?: Json[] };
+    const names = parameters.filter(({ schema }) => schema.format === 'date-time').map(({ name }) => name as string);
+    const intervals = operation.id === 'countCompletions' ? ['&interval=hour', '&interval=day'] : [''];
+    const searches = names.flatMap((name) => times.map((time) => new URLSearchParams({ [name]: time }).toString()));
+    const all = searches.flatMap((search) => intervals.map((interval) => search + interval));
+    return all.map((search) => [operation, `${operation.path}?${search}`] as const);
+  });
+  const faults: string[] = [];
+  for (const [operation, path] of targets) {
+    const answer = await ask(service.url, operation, { path });
+    if (![200, 400].includes(answer.status)) faults.push(`${path}: ${answer.status}`);
+    faults.push(...contract.faultsOf(operation, answer).map((fault) => `${path}: ${fault}`));
+  }
+  await service.stop();
+  const asked = ['countCompletions', 'exportCases', 'listCases', 'listQuarantine', 'listReveals'];
+  expect([...new Set(targets.map(([{ id }]) => id))].toSorted()).toEqual(asked);
+  expect(faults).toEqual([]);
 });
 
 async function askOfOneThatIsWell(): Promise<void> {
