@@ -186,7 +186,7 @@ test('the title of the process and its arguments have no planted text', async ()
 test('a start that fails names the setting and repeats no secret', async () => {
   for (const settings of [
     { DATABASE_URL: `${database.url}-not-there`, WEBHOOK_TOKENS: TOKEN, API_KEYS: `a:read:${KEY}` },
-    { DATABASE_URL: withPassword(database.url, KEY), WEBHOOK_TOKENS: TOKEN, API_KEYS: `a:read:${KEY}` },
+    { DATABASE_URL: asUnknownUser(database.url, KEY), WEBHOOK_TOKENS: TOKEN, API_KEYS: `a:read:${KEY}` },
     { DATABASE_URL: database.url, WEBHOOK_TOKENS: `${TOKEN}/`, API_KEYS: `a:read:${KEY}` },
     { DATABASE_URL: database.url, WEBHOOK_TOKENS: TOKEN, API_KEYS: `a:write:${KEY}` },
   ]) {
@@ -197,8 +197,10 @@ test('a start that fails names the setting and repeats no secret', async () => {
   }
 });
 
-function withPassword(databaseUrl: string, password: string): string {
+/** A server that trusts every password refuses an unknown user too. */
+function asUnknownUser(databaseUrl: string, password: string): string {
   const changed = new URL(databaseUrl);
+  changed.username = 'unknown-user';
   changed.password = password;
   return changed.href;
 }
