@@ -16,11 +16,7 @@ import { renderBanner } from './local/banner.js';
 import { DataDirLock } from './local/data-dir-lock.js';
 import { startEmbeddedPostgres } from './local/embedded-postgres.js';
 import { Retention } from './operator/retention.js';
-import { Watcher } from './query/watcher.js';
-import { trackConnections } from './operations/connections.js';
-
-/** Time that requests under way get to be answered when the service ends. */
-const ANSWER_GRACE_MS = 3_000;
+import { prepareShutdown } from './shutdown.js';
 
 export interface Service {
   /** Answers the requests under way, closes all connections, and ends the embedded PostgreSQL. */
@@ -60,15 +56,7 @@ async function start(started: (() => Promise<unknown>)[], signal: AbortSignal): 
 
   const logger = new ConsoleLogger({ json: true, flattenParams: true, logLevels: ['fatal', 'error', 'warn'] });
   const app = await createApp(config, databaseUrl, logger);
-  const connections = trackConnections(app.getHttpServer(), ANSWER_GRACE_MS);
-  started.push(async () => {
-    const answered = connections.refuseNew();
-    app.get(Watcher).end(); // who waits for a case is answered with what is so now
-    await answered;
-    const closed = app.close();
-    connections.end();
-    await closed;
-  });
+  started.push(prepareShutdown(app));
   const dataSources = [app.get(DataSource), app.get<DataSource>(getDataSourceToken(QUERY))];
   const database = new DatabaseStart(databaseUrl, dataSources, signal);
   await Promise.all([app.get(Intake).open(), database.begun().catch(explain)]);
