@@ -5,13 +5,24 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { DataDirLock } from '../src/local/data-dir-lock.js';
+import { copyFolder } from './support/cluster.js';
 import { type ServiceProcess, spawnService } from './support/process.js';
 import { type Answer, notification, send, UNLIMITED, webhookPath } from './support/service.js';
 
+/** The data folder that a first start left. */
+let template: string;
 let directory: string;
 let running: ServiceProcess[];
+beforeAll(async () => {
+  template = await mkdtemp(path.join(tmpdir(), 'airudder-local-'));
+  const first = spawnService({}, template);
+  await first.ready();
+  first.kill('SIGTERM');
+  await first.exitCode();
+});
+afterAll(async () => rm(template, { recursive: true }));
 beforeEach(async () => {
   directory = await mkdtemp(path.join(tmpdir(), 'airudder-local-'));
   running = [];
@@ -23,10 +34,17 @@ afterEach(async () => {
   await rm(directory, { recursive: true });
 });
 
+/** Starts on a data folder that is not there yet, unless an earlier start left one. */
 function start(settings: Record<string, string> = {}): ServiceProcess {
   const service = spawnService({ ...UNLIMITED, ...settings }, directory);
   running.push(service);
   return service;
+}
+
+/** Starts on a data folder that has been used before. */
+async function startAgain(): Promise<ServiceProcess> {
+  await copyFolder(path.join(template, '.data'), file());
+  return start();
 }
 
 const file = (...names: string[]): string => path.join(directory, '.data', ...names);
@@ -103,7 +121,7 @@ test('its secrets are readable by their owner alone', async () => {
 test.each(['SIGINT', 'SIGTERM'] as const)(
   '%s ends it and its database, and the next start still has the case and the same secrets',
   async (signal) => {
-    const first = start();
+    const first = await startAgain();
     const firstUrl = await first.ready();
     expect((await post(firstUrl, 'kept')).text).toBe('{}');
     const token = await secret('webhook-token');
@@ -121,7 +139,7 @@ test.each(['SIGINT', 'SIGTERM'] as const)(
 
 test('killed, it leaves nothing that stops the next start, and no acknowledged case is gone', async () => {
   for (const round of [1, 2]) {
-    const service = start();
+    const service = round === 1 ? await startAgain() : start();
     const url = await service.ready();
     for (let earlier = 1; earlier < round; earlier += 1) expect(await find(url, `round${earlier}`)).toBe(1);
     expect((await post(url, `round${round}`)).text).toBe('{}');
@@ -134,7 +152,7 @@ test('killed, it leaves nothing that stops the next start, and no acknowledged c
 });
 
 test('killed together with its database, it recovers at the next start', async () => {
-  const service = start();
+  const service = await startAgain();
   const url = await service.ready();
   expect((await post(url, 'recovered')).text).toBe('{}');
   process.kill(await databasePid(), 'SIGKILL');
@@ -144,7 +162,7 @@ test('killed together with its database, it recovers at the next start', async (
 });
 
 test('a stale pid file that names a living process of somebody else neither stops the start nor harms that process', async () => {
-  const first = start();
+  const first = await startAgain();
   await first.ready();
   const lines = (await readFile(file('postgres', 'postmaster.pid'), 'utf8')).split('\n');
   first.kill('SIGINT');
@@ -172,7 +190,7 @@ test('a start that was killed while it made the cluster is made good by the next
 });
 
 test('a second start on the same folder says who uses it, and leaves the first alone', async () => {
-  const first = start();
+  const first = await startAgain();
   const url = await first.ready();
   const second = start();
   expect(await second.exitCode()).toBe(1);
@@ -222,7 +240,7 @@ async function leaveStaleSocket(folder: string): Promise<void> {
 }
 
 test('a connection on which nothing is under way does not hold up the end', async () => {
-  const service = start();
+  const service = await startAgain();
   const { port } = new URL(await service.ready());
   const quiet = connect(Number(port), '127.0.0.1');
   await once(quiet, 'connect');
@@ -233,7 +251,7 @@ test('a connection on which nothing is under way does not hold up the end', asyn
 });
 
 test('a request that is under way when the end is asked for is answered, and what it brought is there afterwards', async () => {
-  const service = start();
+  const service = await startAgain();
   const { port } = new URL(await service.ready());
   const text = JSON.stringify(notification({ case_id: 'under-way' }));
   const socket = connect(Number(port), '127.0.0.1').setEncoding('utf8');
@@ -250,7 +268,7 @@ test('a request that is under way when the end is asked for is answered, and wha
 });
 
 test('busy clients are let go when the end is asked for, and every request that was answered is kept', async () => {
-  const service = start();
+  const service = await startAgain();
   const url = await service.ready();
   const target = `${url}${webhookPath(await secret('webhook-token'))}`;
   const acknowledged: string[] = [];
@@ -274,7 +292,7 @@ test('busy clients are let go when the end is asked for, and every request that 
 });
 
 test('who asks the owner of a folder and then stays does not hold up its end', async () => {
-  const service = start();
+  const service = await startAgain();
   await service.ready();
   const visitor = connect({ path: path.relative(process.cwd(), file('service.sock')), allowHalfOpen: true });
   await once(visitor, 'data');
@@ -284,7 +302,7 @@ test('who asks the owner of a folder and then stays does not hold up its end', a
 });
 
 test("the embedded server's log holds no number, even of cases that are fought over", async () => {
-  const service = start();
+  const service = await startAgain();
   const url = await service.ready();
   const target = `${url}${webhookPath(await secret('webhook-token'))}`;
   const init = { method: 'POST', headers: { 'content-type': 'application/json' } };
@@ -318,8 +336,9 @@ test.each([
 });
 
 test('a port that is taken stops the start with one line that names the setting, and its database too', async () => {
-  const url = await start().ready();
+  const url = await (await startAgain()).ready();
   const { port } = new URL(url);
+  await copyFolder(path.join(template, '.data'), path.join(directory, 'other'));
   const other = spawnService({ PORT: port, DATA_DIR: 'other' }, directory);
   expect(await other.exitCode()).toBe(1);
   expect(other.output()).toBe(
@@ -329,6 +348,7 @@ test('a port that is taken stops the start with one line that names the setting,
 });
 
 test('settings may stand in an .env file in the working directory', async () => {
+  await copyFolder(path.join(template, '.data'), path.join(directory, 'elsewhere'));
   await writeFile(path.join(directory, '.env'), 'WEBHOOK_TOKENS=from-the-file\nDATA_DIR=elsewhere\n');
   const url = await start().ready();
   const init = {
@@ -337,5 +357,5 @@ test('settings may stand in an .env file in the working directory', async () => 
     body: JSON.stringify(notification()),
   };
   expect((await send(`${url}${webhookPath('from-the-file')}`, init)).status).toBe(200);
-  await access(path.join(directory, 'elsewhere', 'postgres', 'PG_VERSION'));
+  await access(path.join(directory, 'elsewhere', 'postgres', 'postmaster.pid'));
 });

@@ -7,6 +7,7 @@ import { DataSource } from 'typeorm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { migrate } from '../src/database/migrate.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../src/local/embedded-postgres.js';
+import { CLUSTER_PASSWORD, copyCluster } from './support/cluster.js';
 import { queryAt } from './support/query-at.js';
 import { type Json, notification, startService, type TestService } from './support/service.js';
 
@@ -20,7 +21,8 @@ let port: string;
 
 beforeAll(async () => {
   directory = await mkdtemp(path.join(tmpdir(), 'airudder-outage-'));
-  postgres = await startEmbeddedPostgres(path.join(directory, 'postgres'), 'test');
+  await copyCluster(path.join(directory, 'postgres'));
+  postgres = await startEmbeddedPostgres(path.join(directory, 'postgres'), CLUSTER_PASSWORD);
   ({ port } = new URL(postgres.url()));
   await migrate(postgres.url());
   service = await startService({ database: databaseAt(postgres.url()) });
@@ -59,7 +61,7 @@ test('while PostgreSQL is away notifications are accepted, and refused ones kept
   expect(metrics).toMatch(/^airudder_door_spooling 1$/m);
   expect(metrics).toMatch(/^airudder_spool_notifications 2$/m);
 
-  postgres = await startEmbeddedPostgres(path.join(directory, 'postgres'), 'test', { port });
+  postgres = await startEmbeddedPostgres(path.join(directory, 'postgres'), CLUSTER_PASSWORD, { port });
   await expect.poll(async () => (await service.get('/health/ready')).body, POLL).toEqual(READY);
   expect((await service.post(notification({ case_id: 'after' }))).status).toBe(200);
   const { body } = await service.get('/v1/cases?order=asc');
@@ -203,7 +205,7 @@ test('what comes from the spool and will not be taken is kept in quarantine, and
   for (const case_id of ['spooled 1', 'unstorable and spooled', 'spooled 2']) {
     expect((await service.post(notification({ case_id }))).status).toBe(200);
   }
-  postgres = await startEmbeddedPostgres(path.join(directory, 'postgres'), 'test', { port });
+  postgres = await startEmbeddedPostgres(path.join(directory, 'postgres'), CLUSTER_PASSWORD, { port });
   await expect.poll(async () => (await service.get('/health/ready')).body, POLL).toEqual(READY);
   expect((await service.get('/v1/cases?case_id=spooled%201')).body['data']).toHaveLength(1);
   expect((await service.get('/v1/cases?case_id=spooled%202')).body['data']).toHaveLength(1);

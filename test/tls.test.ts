@@ -10,6 +10,7 @@ import { migrate } from '../src/database/migrate.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../src/local/embedded-postgres.js';
 import { giveToServerUser } from '../src/local/server-user.js';
 import { issueCertificates } from './support/certificates.js';
+import { CLUSTER_PASSWORD, copyCluster } from './support/cluster.js';
 import { type ServiceProcess, spawnService } from './support/process.js';
 import { notification, send, TOKEN, webhookPath } from './support/service.js';
 
@@ -25,7 +26,8 @@ beforeAll(async () => {
   await writeFile(file('server.key'), server.key, { mode: 0o600 });
   await giveToServerUser(file('server.key'), file('server.pem'));
   const settings = { ssl: 'on', ssl_cert_file: file('server.pem'), ssl_key_file: file('server.key'), fsync: 'off' };
-  postgres = await startEmbeddedPostgres(path.join(directory, 'postgres'), 'test', settings);
+  await copyCluster(path.join(directory, 'postgres'));
+  postgres = await startEmbeddedPostgres(path.join(directory, 'postgres'), CLUSTER_PASSWORD, settings);
 });
 afterAll(async () => {
   for (const service of services) service.kill('SIGKILL'); // what a failed test has left

@@ -5,10 +5,10 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/local/embedded-postgres.js';
 import { run } from '../../src/local/server-user.js';
+import { CLUSTER_PASSWORD, copyCluster } from './cluster.js';
 import { queryAt } from './query-at.js';
 
 const USER = 'airudder';
-const PASSWORD = 'test';
 const START_ATTEMPTS = 40;
 
 /**
@@ -29,6 +29,7 @@ export class DurablePostgres {
   /** @param directory where the cluster's folder is made */
   static async make(directory: string): Promise<DurablePostgres> {
     const postgres = new DurablePostgres(path.join(directory, 'postgres'), await findQuietPort());
+    await copyCluster(postgres.cluster);
     await postgres.start();
     return postgres;
   }
@@ -36,7 +37,7 @@ export class DurablePostgres {
   /** A hot standby that follows this one by streaming. This one is stopped for a moment, so that it can be copied. */
   async makeStandby(name: string, settings: Readonly<Record<string, string>> = {}): Promise<DurablePostgres> {
     const cluster = path.join(path.dirname(this.cluster), name);
-    const primary = `host=127.0.0.1 port=${this.port} user=${USER} password=${PASSWORD}`;
+    const primary = `host=127.0.0.1 port=${this.port} user=${USER} password=${CLUSTER_PASSWORD}`;
     const standby = new DurablePostgres(cluster, await findQuietPort(), { primary_conninfo: primary, ...settings });
     await this.stop();
     await run('cp', ['-a', this.cluster, cluster]);
@@ -47,7 +48,7 @@ export class DurablePostgres {
   }
 
   url(database: string): string {
-    return `postgres://${USER}:${PASSWORD}@127.0.0.1:${this.port}/${database}`;
+    return `postgres://${USER}:${CLUSTER_PASSWORD}@127.0.0.1:${this.port}/${database}`;
   }
 
   /** A new and empty database: what starts on it migrates it. */
@@ -95,7 +96,7 @@ export class DurablePostgres {
     if (this.#isUp) return;
     for (let attempt = 1; ; attempt += 1) {
       try {
-        this.#server = await startEmbeddedPostgres(this.cluster, PASSWORD, {
+        this.#server = await startEmbeddedPostgres(this.cluster, CLUSTER_PASSWORD, {
           ...this.settings,
           port: String(this.port),
         });
