@@ -22,7 +22,7 @@ beforeAll(async () => {
 });
 afterAll(async () => service.stop());
 
-describe('a client that is slow to say what it wants is told so, and gone within 30 seconds', () => {
+describe.concurrent('a client that is slow to say what it wants is told so, and gone within 30 seconds', () => {
   test.concurrent.each([
     ['says nothing at all', ''],
     ['sends half a head', HEAD.slice(0, 30)],
@@ -53,6 +53,13 @@ describe('a client that is slow to say what it wants is told so, and gone within
     expectProblem(client, 404, 'not_found');
   });
 
+  test.concurrent('one that comes later', async () => {
+    await sleep(17_000); // a service that looks for slow clients every 30 seconds passes this one over
+    const client = await openRaw(service.url, `${HEAD}\r\n{"case_id":`);
+    expect(await client.closed).toBeLessThan(PROMISED_MS);
+    expectProblem(client, 408, 'request_timeout');
+  });
+
   test.concurrent('but a connection that was used waits for its next request', async () => {
     const client = await openRaw(service.url, 'GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n');
     await sleep(17_000);
@@ -61,6 +68,19 @@ describe('a client that is slow to say what it wants is told so, and gone within
     expect(client.received().match(/HTTP\/1\.1 200/g)).toHaveLength(2);
   });
 });
+
+test.concurrent(
+  'a client that takes nothing of its answer for a minute is let go',
+  async () => {
+    const client = await openRaw(service.url, 'GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(200));
+    client.socket.pause();
+    const stalled = async (): Promise<boolean> =>
+      (await service.get('/metrics')).text.includes('ended_total{reason="stalled"} 1');
+    await expect.poll(stalled, { timeout: 100_000, interval: 1_000 }).toBe(true);
+    client.socket.destroy();
+  },
+  120_000,
+);
 
 test('two thousand idle connections hold up no notification', async () => {
   const used = 'GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n';

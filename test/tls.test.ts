@@ -10,6 +10,7 @@ import { migrate } from '../src/database/migrate.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../src/local/embedded-postgres.js';
 import { giveToServerUser } from '../src/local/server-user.js';
 import { issueCertificates } from './support/certificates.js';
+import { POLL } from './support/chaos.js';
 import { type ServiceProcess, spawnService } from './support/process.js';
 import { notification, send, TOKEN, webhookPath } from './support/service.js';
 
@@ -91,6 +92,20 @@ test('a service that does not trust its PostgreSQL says why, accepts meanwhile, 
   const body = JSON.stringify(notification());
   expect((await send(`${baseUrl}${webhookPath()}`, { method: 'POST', headers, body })).status).toBe(200);
   expect((await send(`${baseUrl}/health/ready`)).body).toMatchObject({ postgres: 'down', spooled: 1 });
+  service.kill('SIGTERM');
+  expect(await service.exitCode()).toBe(0);
+});
+
+test('a read replica with a certificate of another authority is passed over', async () => {
+  const service = start({
+    DATABASE_URL: urlOf('localhost', 'verify-full', 'authority.pem'),
+    DATABASE_READ_URL: urlOf('localhost', 'verify-full', 'other.pem'),
+    DATA_DIR: path.join(directory, 'replica'),
+  });
+  await service.ready();
+  await expect
+    .poll(() => service.output(), POLL)
+    .toMatch(/a read replica is passed over.*(UNABLE_TO_VERIFY|SELF_SIGNED)/);
   service.kill('SIGTERM');
   expect(await service.exitCode()).toBe(0);
 });
