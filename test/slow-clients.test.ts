@@ -22,7 +22,7 @@ beforeAll(async () => {
 });
 afterAll(async () => service.stop());
 
-describe.concurrent('a client that is slow to say what it wants is told so, and gone within 30 seconds', () => {
+describe('a client that is slow to say what it wants is told so, and gone within 30 seconds', () => {
   test.concurrent.each([
     ['says nothing at all', ''],
     ['sends half a head', HEAD.slice(0, 30)],
@@ -69,19 +69,6 @@ describe.concurrent('a client that is slow to say what it wants is told so, and 
   });
 });
 
-test.concurrent(
-  'a client that takes nothing of its answer for a minute is let go',
-  async () => {
-    const client = await openRaw(service.url, 'GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(200));
-    client.socket.pause();
-    const stalled = async (): Promise<boolean> =>
-      (await service.get('/metrics')).text.includes('ended_total{reason="stalled"} 1');
-    await expect.poll(stalled, { timeout: 100_000, interval: 1_000 }).toBe(true);
-    client.socket.destroy();
-  },
-  120_000,
-);
-
 test('two thousand idle connections hold up no notification', async () => {
   const used = 'GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n';
   const idle = await Promise.all(
@@ -95,14 +82,17 @@ test('two thousand idle connections hold up no notification', async () => {
 describe('of its answer', () => {
   const ASKED = 'GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n';
   let impatient: TestService;
+  let patienceMs: number;
   beforeAll(async () => {
     impatient = await startService();
     const server: Server = impatient.app.getHttpServer();
+    patienceMs = server.timeout;
     server.timeout = 1_000;
   });
   afterAll(async () => impatient.stop());
 
   test('a client that takes nothing is let go', async () => {
+    expect(patienceMs).toBe(60_000); // outside of this test
     const client = await openRaw(impatient.url, ASKED.repeat(200));
     client.socket.pause();
     await expect.poll(async () => (await metrics()).includes('ended_total{reason="stalled"} 1'), WITHIN).toBe(true);
