@@ -9,6 +9,7 @@ import {
   type Answer,
   type Json,
   notification,
+  READ_KEY,
   send,
   startService,
   type TestService,
@@ -19,6 +20,7 @@ const POLL = { timeout: 15_000, interval: 20 };
 const apiKeys = [
   makeApiKey('all', ['read', 'reveal', 'operate'], ALL_KEY),
   makeApiKey('blind', ['read', 'operate'], BLIND_KEY),
+  makeApiKey('reader', ['read'], READ_KEY),
 ];
 
 let service: TestService;
@@ -112,10 +114,15 @@ describe('of every operation that can show a number or a body', () => {
     async (id, question) => {
       const [request, shown] = question(ids);
       const [, endpoint] = operationsOf(document).find(([{ operationId }]) => operationId === id) ?? [];
+      const askedAt = Date.now();
       const whole = await read(request, ALL_KEY);
-      expect(await recordsOf(whole.id)).toEqual([
+      const answeredAt = Date.now();
+      const records = await recordsOf(whole.id);
+      expect(records).toEqual([
         { id: expect.any(String), at: expect.any(String), key: 'all', endpoint, request_id: whole.id, ...shown },
       ]);
+      expect(Date.parse(records[0]?.['at'] as string)).toBeGreaterThanOrEqual(askedAt);
+      expect(Date.parse(records[0]?.['at'] as string)).toBeLessThanOrEqual(answeredAt);
       expect(whole.text.split(`"callee_number":"${notification().callee_number}"`).length - 1).toBe(shown.numbers);
       expect(whole.text.includes('"body":')).toBe(shown.bodies > 0);
 
@@ -210,6 +217,7 @@ describe('the audit', () => {
   test('says what is wrong with a question, and is for operators', async () => {
     const { status, body } = await ask({ path: '/v1/audit?from=yesterday&keys=all' }, BLIND_KEY);
     expect([status, body['errors'].map((error: Json) => error['path'])]).toEqual([400, ['keys', 'from']]);
+    expect((await ask({ path: '/v1/audit' }, READ_KEY)).body['code']).toBe('insufficient_scope');
     const other = await ask({ path: '/v1/audit?limit=1' }, BLIND_KEY);
     const { next_cursor } = other.body;
     expect((await ask({ path: `/v1/audit?key=all&cursor=${next_cursor}` }, BLIND_KEY)).body['code']).toBe(

@@ -1,5 +1,6 @@
 import { Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { Room } from '../src/ingest/room.js';
@@ -78,6 +79,16 @@ test('where 4,000 notifications wait the next one is answered 503, and accepted 
   expect((await service.post(notification({ case_id: 'one too many' }))).status).toBe(200);
   expect((await service.get('/v1/cases?case_id=one%20too%20many')).body['data'][0].notification_count).toBe(1);
   for (const place of waiting) place?.leave();
+});
+
+test('a small body that unpacks to more than the room left is answered 503, and accepted once there is room', async () => {
+  const packed = gzipSync(JSON.stringify(notification({ case_id: 'packed', padding: 'x'.repeat(100_000) })));
+  const post = async (): Promise<number> => (await service.post(packed, { 'content-encoding': 'gzip' })).status;
+  const place = service.app.get(Room).enter();
+  expect(place?.take(32 * 1_048_576 - 50_000)).toBe(true);
+  expect(await post()).toBe(503);
+  place?.leave();
+  expect(await post()).toBe(200);
 });
 
 /** A client that keeps the last byte of its body to itself. */

@@ -90,6 +90,13 @@ async function pageThrough(parameters: Json, between = async (): Promise<unknown
   return seen;
 }
 
+test('a filter that looks like SQL is a text, and matches nothing', async () => {
+  for (const name of ['workflow_id', 'case_id', 'callee_number', 'node_type', 'nodetask_id', 'task_id']) {
+    const answer = await list({ [name]: "' OR true --" });
+    expect([answer.status, answer.body['data']], name).toEqual([200, []]);
+  }
+});
+
 describe('paging', () => {
   test.each(['desc', 'asc'])('%s neither skips nor repeats a case while others arrive', async (order) => {
     const other = await startService();

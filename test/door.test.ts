@@ -206,9 +206,11 @@ describe('a body that is no valid notification', () => {
   });
 
   test('an unknown content coding is answered with 415, and the bytes are kept', async () => {
-    const answer = await service.post('whatever', { 'content-encoding': 'zork' });
-    expect(answer.status).toBe(415);
-    expect((await service.get(`/v1/quarantine/${answer.body['request_id']}`)).body['body']).toBe('whatever');
+    for (const coding of ['zork', 'constructor']) {
+      const answer = await service.post(`in ${coding}`, { 'content-encoding': coding });
+      expect(answer.status).toBe(415);
+      expect((await service.get(`/v1/quarantine/${answer.body['request_id']}`)).body['body']).toBe(`in ${coding}`);
+    }
   });
 
   test('a body that is not in the coding it names is answered with 400, and the bytes are kept', async () => {

@@ -184,6 +184,16 @@ test('nothing may store what is answered under /v1, errors and unknown addresses
   }
 });
 
+test('a page can be framed by no other origin, and runs no scripts of others', async () => {
+  for (const path of ['/docs', '/docs/problems/not_found', '/openapi.json', '/v1/cases', '/nowhere']) {
+    const { headers } = await ask(path, 'GET', {});
+    const policy = String(headers['content-security-policy']).split(';');
+    for (const rule of ["frame-ancestors 'self'", "script-src 'self'", "script-src-attr 'none'", "object-src 'none'"])
+      expect(policy, path).toContain(rule);
+    expect(headers['x-frame-options'], path).toBe('SAMEORIGIN');
+  }
+});
+
 describe('HEAD', () => {
   test('has the status and the headers of GET and no body, for every GET under /v1', async () => {
     expect(paths.length).toBeGreaterThan(8);

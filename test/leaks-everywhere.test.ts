@@ -209,6 +209,19 @@ test('neither metrics, nor the document, nor any page of /docs says a planted te
   }
 });
 
+test('an error of PostgreSQL that repeats a number is told and logged without it', async () => {
+  const before = service.output().length;
+  await database.query('ALTER TABLE cases RENAME TO whole_cases');
+  await database.query('CREATE VIEW cases AS SELECT * FROM whole_cases WHERE callee_number::smallint > 0');
+  const answer = await send(`${url}/v1/cases?case_id=${CASE_ID}`, { headers: { authorization: `Bearer ${OPERATOR}` } });
+  await database.query('DROP VIEW cases');
+  await database.query('ALTER TABLE whole_cases RENAME TO cases');
+  expect(answer.body).toMatchObject({ status: 500, code: 'internal_error' });
+  const said = answer.text + service.output().slice(before);
+  expect(said).toContain('"code":"22003"');
+  for (const planted of PLANTED) expect(said).not.toContain(planted);
+});
+
 describe('what is printed', () => {
   test('says no planted text while all this is asked', () => {
     for (const planted of PLANTED) expect(service.output()).not.toContain(planted);

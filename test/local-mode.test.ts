@@ -9,6 +9,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { DataDirLock } from '../src/local/data-dir-lock.js';
 import { copyFolder } from './support/cluster.js';
 import { type ServiceProcess, spawnService } from './support/process.js';
+import { queryAt } from './support/query-at.js';
 import { type Answer, notification, send, UNLIMITED, webhookPath } from './support/service.js';
 
 /** The data folder that a first start left. */
@@ -358,4 +359,16 @@ test('settings may stand in an .env file in the working directory', async () => 
   };
   expect((await send(`${url}${webhookPath('from-the-file')}`, init)).status).toBe(200);
   await access(path.join(directory, 'elsewhere', 'postgres', 'postmaster.pid'));
+});
+
+test("the embedded server's log holds no number of a row that it refuses", async () => {
+  const url = await start().ready();
+  const port = (await readFile(file('postgres', 'postmaster.pid'), 'utf8')).split('\n')[3];
+  const database = `postgres://airudder:${await secret('postgres-password')}@127.0.0.1:${port}/airudder`;
+  await queryAt(database, 'CREATE UNIQUE INDEX one_case_for_each_number ON cases (callee_number)');
+  expect((await post(url, 'first')).status).toBe(200);
+  expect((await post(url, 'second')).body['code']).toBe('unstorable');
+  const log = await readFile(file('postgres', 'server.log'), 'utf8');
+  expect(log).toMatch('one_case_for_each_number');
+  expect(log).not.toContain(notification().callee_number.slice(1));
 });

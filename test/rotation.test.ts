@@ -1,11 +1,13 @@
-import { mkdir, mkdtemp, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, open, readFile, realpath, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createDatabase, type TestDatabase } from './support/database.js';
 import { type ServiceProcess, spawnService } from './support/process.js';
-import { notification, send, webhookPath } from './support/service.js';
+import { type Answer, notification, send, webhookPath } from './support/service.js';
 
 /** Longer than the service takes to look again. */
 const LOOKED_MS = 5_000;
@@ -66,13 +68,38 @@ describe('secrets that come from files', () => {
   });
 
   test('are not taken over while somebody is still writing them', async () => {
-    for (let times = 0; times < 3; times += 1) {
-      await writeFile(path.join(directory, 'two', 'tokens'), 'kept-tok');
-      await sleep(600);
-      await writeFile(path.join(directory, 'two', 'tokens'), 'kept-token,second-token');
-      await sleep(900);
-      expect([await post('kept-tok'), await post('second-token')]).toEqual([404, 200]);
+    const tokens = await realpath(path.join(directory, 'tokens'));
+    const all = await readFile(tokens, 'utf8');
+    await replaceByPipe(tokens);
+    const first = await open(tokens, 'w'); // opens when the service reads it
+    await replaceByPipe(tokens);
+    await first.writeFile('kept-tok');
+    await first.close();
+    const second = await open(tokens, 'w'); // opens at the next look, after the half text was dealt with
+    try {
+      expect([await post('kept-tok'), await post('kept-token')]).toEqual([404, 200]);
+    } finally {
+      await unlink(tokens);
+      await writeFile(tokens, all);
+      await second.writeFile(all);
+      await second.close();
     }
+  });
+
+  test('a stream of a key that loses a scope ends', async () => {
+    const keys = path.join(directory, 'keys');
+    const others = await readFile(keys, 'utf8');
+    expect(await post('kept-token')).toBe(200);
+    const seesNumbers = async (): Promise<boolean> =>
+      (await get('wide-key', '/v1/cases?limit=1')).text.includes(notification().callee_number);
+    await writeFile(keys, `${others}\nwide:read+reveal:wide-key`);
+    await expect.poll(seesNumbers, WITHIN).toBe(true);
+    const stream = await follow('wide-key');
+    await writeFile(keys, `${others}\nwide:read:wide-key`);
+    await expect.poll(seesNumbers, WITHIN).toBe(false);
+    expect(await post('kept-token', 'after-the-loss')).toBe(200);
+    await expect.poll(() => stream.hasEnded(), WITHIN).toBe(true);
+    expect(stream.seen()).not.toMatch('after-the-loss');
   });
 
   test('stay what they were while a file is malformed or gone, which is said once, without what is in it', async () => {
@@ -107,7 +134,7 @@ describe('secrets that come from files', () => {
     await expect.poll(async () => ask('third-key'), WITHIN).toBe(200);
     expect(await ask('second-key')).toBe(401);
     const { text } = await send(`${url}/metrics`);
-    expect(text).toMatch('airudder_secrets_reloads_total{outcome="changed"} 3\n');
+    expect(text).toMatch('airudder_secrets_reloads_total{outcome="changed"} 5\n');
     expect(text).toMatch('airudder_secrets_reloads_total{outcome="failed"} 2\n');
   });
 });
@@ -123,6 +150,12 @@ async function swap(folder: string): Promise<void> {
   await rename(path.join(directory, '..data_new'), path.join(directory, '..data'));
 }
 
+/** Who reads a pipe waits until somebody writes to it, and the other way round. */
+async function replaceByPipe(file: string): Promise<void> {
+  await promisify(execFile)('mkfifo', [`${file}.pipe`]);
+  await rename(`${file}.pipe`, file);
+}
+
 async function post(token: string, case_id = 'x'): Promise<number> {
   const headers = { 'content-type': 'application/json' };
   const body = JSON.stringify(notification({ case_id }));
@@ -130,7 +163,11 @@ async function post(token: string, case_id = 'x'): Promise<number> {
 }
 
 async function ask(key: string): Promise<number> {
-  return (await send(`${url}/v1/workflows`, { headers: { authorization: `Bearer ${key}` } })).status;
+  return (await get(key, '/v1/workflows')).status;
+}
+
+async function get(key: string, address: string): Promise<Answer> {
+  return send(`${url}${address}`, { headers: { authorization: `Bearer ${key}` } });
 }
 
 async function follow(key: string): Promise<{ seen(): string; hasEnded(): boolean; close(): void }> {

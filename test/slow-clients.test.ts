@@ -53,6 +53,13 @@ describe('a client that is slow to say what it wants is told so, and gone within
     expectProblem(client, 404, 'not_found');
   });
 
+  test.concurrent('one that comes later', async () => {
+    await sleep(17_000); // a service that looks for slow clients every 30 seconds passes this one over
+    const client = await openRaw(service.url, `${HEAD}\r\n{"case_id":`);
+    expect(await client.closed).toBeLessThan(PROMISED_MS);
+    expectProblem(client, 408, 'request_timeout');
+  });
+
   test.concurrent('but a connection that was used waits for its next request', async () => {
     const client = await openRaw(service.url, 'GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n');
     await sleep(17_000);
@@ -75,14 +82,17 @@ test('two thousand idle connections hold up no notification', async () => {
 describe('of its answer', () => {
   const ASKED = 'GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n';
   let impatient: TestService;
+  let patienceMs: number;
   beforeAll(async () => {
     impatient = await startService();
     const server: Server = impatient.app.getHttpServer();
+    patienceMs = server.timeout;
     server.timeout = 1_000;
   });
   afterAll(async () => impatient.stop());
 
   test('a client that takes nothing is let go', async () => {
+    expect(patienceMs).toBe(60_000); // outside of this test
     const client = await openRaw(impatient.url, ASKED.repeat(200));
     client.socket.pause();
     await expect.poll(async () => (await metrics()).includes('ended_total{reason="stalled"} 1'), WITHIN).toBe(true);

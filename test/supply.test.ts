@@ -8,9 +8,13 @@ interface Package {
   readonly allowScripts: Record<string, boolean>;
 }
 interface Locked {
-  readonly packages: Record<string, { hasInstallScript?: boolean; os?: string[]; cpu?: string[] }>;
+  readonly packages: Record<
+    string,
+    { version: string; integrity?: string; hasInstallScript?: boolean; os?: string[]; cpu?: string[] }
+  >;
 }
 interface ComposeService {
+  readonly command?: string[];
   readonly image?: string;
   readonly build?: string;
   readonly privileged?: boolean;
@@ -43,6 +47,15 @@ describe('dependencies', () => {
         .map((name) => `\`${name}\``)
         .toSorted(),
     );
+  });
+
+  test('every package is locked to a version and to the digest of its contents', async () => {
+    const { packages } = await read<Locked>('package-lock.json');
+    const { '': _own, ...others } = packages;
+    for (const [path, { version, integrity }] of Object.entries(others)) {
+      expect(version, path).toMatch(/^\d+\.\d+\.\d+/);
+      expect(integrity, path).toMatch(/^sha512-/);
+    }
   });
 
   test('every package with an install script that Linux or macOS would run is allowed or denied by name', async () => {
@@ -106,6 +119,10 @@ describe('the Compose file', () => {
     expect(services.service.volumes).toEqual(['data:/data']);
     expect(services.service.ports).toEqual(['127.0.0.1:${PORT:-3000}:${PORT:-3000}']);
     expect(services.postgres.ports).toBeUndefined();
+  });
+
+  test('keeps the values of rows out of the log of PostgreSQL', () => {
+    expect(services.postgres.command).toEqual(['postgres', '-c', 'log_error_verbosity=terse']);
   });
 
   test('names the major version of PostgreSQL, and waits until that is healthy', () => {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -10,6 +10,7 @@ import { migrate } from '../src/database/migrate.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../src/local/embedded-postgres.js';
 import { giveToServerUser } from '../src/local/server-user.js';
 import { issueCertificates } from './support/certificates.js';
+import { POLL } from './support/chaos.js';
 import { CLUSTER_PASSWORD, copyCluster } from './support/cluster.js';
 import { type ServiceProcess, spawnService } from './support/process.js';
 import { notification, send, TOKEN, webhookPath } from './support/service.js';
@@ -25,7 +26,8 @@ beforeAll(async () => {
   await writeFile(file('server.pem'), server.certificate);
   await writeFile(file('server.key'), server.key, { mode: 0o600 });
   await giveToServerUser(file('server.key'), file('server.pem'));
-  const settings = { ssl: 'on', ssl_cert_file: file('server.pem'), ssl_key_file: file('server.key'), fsync: 'off' };
+  const tls = { ssl: 'on', ssl_cert_file: file('server.pem'), ssl_key_file: file('server.key') };
+  const settings = { ...tls, fsync: 'off', log_connections: 'on' };
   await copyCluster(path.join(directory, 'postgres'));
   postgres = await startEmbeddedPostgres(path.join(directory, 'postgres'), CLUSTER_PASSWORD, settings);
 });
@@ -86,13 +88,30 @@ test('only sslmode=no-verify takes any certificate, and none at all is plain tex
 test('a service that does not trust its PostgreSQL says why, accepts meanwhile, and sends it nothing', async () => {
   const url = urlOf('localhost', 'verify-full', 'other.pem');
   const dataDir = path.join(directory, 'mistrust');
+  const loggedInBefore = await countLogins();
   const service = start({ DATABASE_URL: url, DATA_DIR: dataDir });
   const baseUrl = await service.ready();
+  expect(loggedInBefore).toBeGreaterThan(0);
   expect(service.output()).toMatch(/PostgreSQL is away.*UNABLE_TO_VERIFY|PostgreSQL is away.*SELF_SIGNED/);
   const headers = { 'content-type': 'application/json' };
   const body = JSON.stringify(notification());
   expect((await send(`${baseUrl}${webhookPath()}`, { method: 'POST', headers, body })).status).toBe(200);
   expect((await send(`${baseUrl}/health/ready`)).body).toMatchObject({ postgres: 'down', spooled: 1 });
+  service.kill('SIGTERM');
+  expect(await service.exitCode()).toBe(0);
+  expect(await countLogins()).toBe(loggedInBefore);
+});
+
+test('a read replica with a certificate of another authority is passed over', async () => {
+  const service = start({
+    DATABASE_URL: urlOf('localhost', 'verify-full', 'authority.pem'),
+    DATABASE_READ_URL: urlOf('localhost', 'verify-full', 'other.pem'),
+    DATA_DIR: path.join(directory, 'replica'),
+  });
+  await service.ready();
+  await expect
+    .poll(() => service.output(), POLL)
+    .toMatch(/a read replica is passed over.*(UNABLE_TO_VERIFY|SELF_SIGNED)/);
   service.kill('SIGTERM');
   expect(await service.exitCode()).toBe(0);
 });
@@ -132,6 +151,11 @@ async function isEncrypted(url: string): Promise<boolean | undefined> {
 async function plainConnections(url: string): Promise<number> {
   const ask = `SELECT FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE NOT ssl AND client_port IS NOT NULL`;
   return connected(url, async (dataSource) => (await dataSource.query<object[]>(ask)).length);
+}
+
+async function countLogins(): Promise<number> {
+  const log = await readFile(path.join(directory, 'postgres', 'server.log'), 'utf8');
+  return log.split('connection authorized').length - 1;
 }
 
 async function failureOf(url: string): Promise<unknown> {

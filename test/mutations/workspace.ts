@@ -11,13 +11,17 @@ const ROOT = path.resolve(import.meta.dirname, '../..');
 const tsconfig = ts.readConfigFile(path.join(ROOT, 'tsconfig.json'), (file) => ts.sys.readFile(file)) as {
   config: { compilerOptions: object };
 };
-const { options: compilerOptions } = ts.convertCompilerOptionsFromJson(tsconfig.config.compilerOptions, ROOT);
+const { options } = ts.convertCompilerOptionsFromJson(tsconfig.config.compilerOptions, ROOT);
+/** With NodeNext `transpileModule`, which reads no package.json, would write CommonJS. */
+const compilerOptions = { ...options, module: ts.ModuleKind.ESNext };
 
 /** A run that lasts longer than every test's own timeout hangs, and fails. */
 const RUN_TIMEOUT_MS = 400_000;
 
 interface Report {
   readonly testResults: readonly {
+    readonly name: string;
+    readonly status: string;
     readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
   }[];
 }
@@ -76,10 +80,14 @@ export class Workspace {
       throw new Error(`the tests do not run: ${result.stderr}`);
     });
     await rm(reportFile);
-    const results = (JSON.parse(report) as Report).testResults.flatMap((each) => each.assertionResults);
+    const { testResults } = JSON.parse(report) as Report;
+    const results = testResults.flatMap((each) => each.assertionResults);
     for (const name of Object.values(tests))
       if (!results.some(({ fullName }) => fullName.includes(name))) throw new Error(`no test is named "${name}"`);
-    return results.filter(({ status }) => status === 'failed').map(({ fullName }) => fullName);
+    const failed = results.filter(({ status }) => status === 'failed').map(({ fullName }) => fullName);
+    // Where a hook fails, such as one that starts the service, its tests are skipped and the file fails.
+    const failedFiles = testResults.filter(({ status }) => status === 'failed').map(({ name }) => path.basename(name));
+    return failed.length > 0 ? failed : failedFiles;
   }
 
   async remove(): Promise<void> {
