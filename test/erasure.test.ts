@@ -8,6 +8,7 @@ import { newId } from '../src/database/ids.js';
 import { CONFIG, type Config } from '../src/config.js';
 import { Spool } from '../src/ingest/spool.js';
 import { createDatabase, type TestDatabase } from './support/database.js';
+import { countBlocked, hold } from './support/hold.js';
 import {
   ALL_KEY,
   type Answer,
@@ -97,6 +98,8 @@ test('a person who is erased by number is found in no table, and nobody else is 
   expect(JSON.stringify(body)).not.toContain(callee_number);
 
   expect(await casesOf(callee_number)).toEqual([]);
+  const ofNoCase = 'SELECT FROM case_node_tasks WHERE case_ref NOT IN (SELECT id FROM cases)';
+  expect(await database.query(ofNoCase)).toEqual([]);
   expect(await casesOf(`${callee_number}0`)).toHaveLength(1);
   await erase({ callee_number: `${callee_number}0` });
   expect(await tablesWith(callee_number)).toEqual([]);
@@ -208,6 +211,42 @@ describe('a copy that was received before', () => {
     expect(await tablesWith(callee_number)).toEqual([]);
   });
 
+  test('is removed from the spool by the erasure itself, also while nothing is drained', async () => {
+    const callee_number = '+6281100000016';
+    const release = await hold(database, 'SELECT FROM quarantine_usage FOR UPDATE');
+    await spool(service, '{ of nobody', received); // the drainer takes this one, and waits for the lock
+    await expect.poll(async () => countBlocked(database), POLL).toBe(1);
+    await spool(service, notification({ callee_number }), received);
+    await spool(service, `{ "callee_number": "${callee_number}", `, received);
+    const erasing = erase({ callee_number });
+    await expect.poll(() => service.app.get(Spool).report.notifications, POLL).toBe(1);
+    await release();
+    const { status, body } = await erasing;
+    expect([status, body['removed']?.spooled_notifications]).toEqual([201, 2]);
+    await untilSpoolIsEmpty(service);
+    expect(await tablesWith(callee_number)).toEqual([]);
+    await database.query(`DELETE FROM quarantined_notifications`);
+  });
+
+  test('is in no file of the spool once the erasure is answered, also beside more than is tidied up by itself', async () => {
+    const callee_number = '+6281100000017';
+    const { dataDir } = service.app.get<Config>(CONFIG);
+    const held = { case_id: 'held in the spool', callee_number: '+62556' };
+    await service.post(notification(held));
+    const release = await hold(database, `SELECT FROM cases WHERE case_id = '${held.case_id}' FOR UPDATE`);
+    const remark = '.'.repeat(500_000);
+    for (let n = 0; n < 12; n += 1) await spool(service, notification({ ...held, remark }), received);
+    await spool(service, notification({ callee_number }), received);
+    await expect.poll(async () => casesOf(callee_number), POLL).toHaveLength(1);
+    await expect.poll(() => service.app.get(Spool).report.notifications, POLL).toBe(12);
+    expect(await isIn(dataDir, callee_number)).toBe(true);
+    expect((await erase({ callee_number })).status).toBe(201);
+    expect(await isIn(dataDir, callee_number)).toBe(false);
+    await release();
+    await untilSpoolIsEmpty(service);
+    expect(await casesOf(held.callee_number)).toMatchObject([{ notification_count: 13 }]);
+  });
+
   async function waitingForClient(client: Client): Promise<number> {
     const { rows } = await client.query(
       `SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))`,
@@ -306,6 +345,35 @@ describe('refused bodies', () => {
     await service.post(body);
     expect(await quarantine()).toHaveLength(1);
     await erase({ callee_number });
+    expect(await tablesWith(callee_number)).toEqual([]);
+  });
+
+  test('that mention the number are found however many others there are', async () => {
+    const callee_number = '+6281100000019';
+    await database.query(`
+      INSERT INTO quarantined_notifications
+        (id, kind, reason, body_digest, errors, body, count, first_received_at, last_received_at)
+      SELECT lpad(to_hex(n), 32, '0')::uuid, 'k', 'not_json', int4send(n), '[]', '', 1, now(), now()
+      FROM generate_series(1, 4100) n`);
+    await service.post(`{ "callee_number": "${callee_number}", `);
+    expect((await erase({ callee_number })).body['removed']).toMatchObject({ quarantined_notifications: 1 });
+    expect(await tablesWith(callee_number)).toEqual([]);
+    await database.query(`DELETE FROM quarantined_notifications`);
+  });
+
+  test('that another replica is about to commit are waited for, and removed', async () => {
+    const callee_number = '+6281100000018';
+    const release = await hold(database, 'LOCK TABLE quarantined_notifications IN SHARE MODE');
+    const posted = other.post(`{ "callee_number": "${callee_number}", `); // it has looked for erasures, and waits
+    await expect.poll(async () => countBlocked(database), POLL).toBe(1);
+    let isAnswered = false;
+    const erasing = erase({ callee_number }).finally(() => (isAnswered = true));
+    await expect.poll(async () => isAnswered || (await countBlocked(database)) > 1, POLL).toBe(true);
+    await release();
+    expect((await posted).status).toBe(400);
+    const { status, body } = await erasing;
+    expect([status, body['removed']?.quarantined_notifications]).toEqual([201, 1]);
+    await untilSpoolIsEmpty(other);
     expect(await tablesWith(callee_number)).toEqual([]);
   });
 
