@@ -116,6 +116,7 @@ describe('the list', () => {
 describe('a replay', () => {
   test('makes a refused body the notification that it would have been: with its id, its bytes and its time of receipt', async () => {
     const id = await refuseValid({ case_id: 'put right' }, 5);
+    await refuseValid({ case_id: 'put right' }, 9);
     const answer = await act(`/${id}/replay`);
     expect([answer.status, answer.body]).toEqual([
       200,
