@@ -8,6 +8,7 @@ import { newId } from '../src/database/ids.js';
 import { CONFIG, type Config } from '../src/config.js';
 import { Spool } from '../src/ingest/spool.js';
 import { createDatabase, type TestDatabase } from './support/database.js';
+import { fillUp, mountSmallDisk, unmount } from './support/disk.js';
 import { countBlocked, hold } from './support/hold.js';
 import {
   ALL_KEY,
@@ -125,6 +126,19 @@ test('what is received after the erasure is new, and is stored', async () => {
   expect(await casesOf(callee_number)).toMatchObject([{ notification_count: 1, revision: 1 }]);
 });
 
+test('what was received between two erasures is stored, also when it comes late out of a spool', async () => {
+  const callee_number = '+6281100000020';
+  const { body: first } = await erase({ callee_number });
+  const between = new Date(Date.parse(first['erased_at'] as string) + 1);
+  await expect.poll(() => Date.now(), POLL).toBeGreaterThan(between.getTime());
+  await erase({ callee_number: '+62557' });
+  await spool(service, notification({ callee_number }), between);
+  await spool(service, `{ "callee_number": "${callee_number}", `, between);
+  await untilSpoolIsEmpty(service);
+  expect((await tablesWith(callee_number)).toSorted()).toEqual(['cases', 'notifications', 'quarantined_notifications']);
+  await erase({ callee_number });
+});
+
 test('counts, lists and cursors of others stay right', async () => {
   const workflow_id = 'counted';
   const erased = '+6281100000005';
@@ -228,23 +242,51 @@ describe('a copy that was received before', () => {
     await database.query(`DELETE FROM quarantined_notifications`);
   });
 
-  test('is in no file of the spool once the erasure is answered, also beside more than is tidied up by itself', async () => {
-    const callee_number = '+6281100000017';
-    const { dataDir } = service.app.get<Config>(CONFIG);
-    const held = { case_id: 'held in the spool', callee_number: '+62556' };
+  /** Has more in the spool than is compacted by itself, and bytes of a person who is no longer there. */
+  async function stain(at: TestService, callee_number: string, heldCaseId: string): Promise<() => Promise<void>> {
+    const held = { case_id: heldCaseId, callee_number: '+62556' };
     await service.post(notification(held));
-    const release = await hold(database, `SELECT FROM cases WHERE case_id = '${held.case_id}' FOR UPDATE`);
+    const release = await hold(database, `SELECT FROM cases WHERE case_id = '${heldCaseId}' FOR UPDATE`);
     const remark = '.'.repeat(500_000);
-    for (let n = 0; n < 12; n += 1) await spool(service, notification({ ...held, remark }), received);
-    await spool(service, notification({ callee_number }), received);
+    for (let n = 0; n < 12; n += 1) await spool(at, notification({ ...held, remark }), received);
+    await spool(at, notification({ callee_number }), received);
     await expect.poll(async () => casesOf(callee_number), POLL).toHaveLength(1);
-    await expect.poll(() => service.app.get(Spool).report.notifications, POLL).toBe(12);
-    expect(await isIn(dataDir, callee_number)).toBe(true);
+    await expect.poll(() => at.app.get(Spool).report.notifications, POLL).toBe(12);
+    expect(await isIn(at.app.get<Config>(CONFIG).dataDir, callee_number)).toBe(true);
+    return async () => {
+      await release();
+      await untilSpoolIsEmpty(at);
+      const { body } = await service.get(`/v1/cases?case_id=${encodeURIComponent(heldCaseId)}`);
+      expect(body['data']).toMatchObject([{ notification_count: 13 }]);
+    };
+  }
+
+  test('is in no file of the spool once the erasure is answered, also beside more than is compacted by itself', async () => {
+    const callee_number = '+6281100000017';
+    const release = await stain(service, callee_number, 'beside');
     expect((await erase({ callee_number })).status).toBe(201);
-    expect(await isIn(dataDir, callee_number)).toBe(false);
+    expect(await isIn(service.app.get<Config>(CONFIG).dataDir, callee_number)).toBe(false);
     await release();
-    await untilSpoolIsEmpty(service);
-    expect(await casesOf(held.callee_number)).toMatchObject([{ notification_count: 13 }]);
+  });
+
+  test('that the disk has no room to remove refuses the erasure, which is done when it is asked for again', async (context) => {
+    const callee_number = '+6281100000021';
+    const folder = await mkdtemp(path.join(tmpdir(), 'airudder-erasure-disk-'));
+    await mountSmallDisk(context, folder, 32 * 1024);
+    const onDisk = await startService({ database, config: { dataDir: folder } });
+    context.onTestFinished(async () => {
+      await onDisk.stop();
+      await unmount(folder);
+      await rm(folder, { recursive: true });
+    });
+    const release = await stain(onDisk, callee_number, 'beside on a disk');
+    await fillUp(folder);
+    const refused = await erase({ callee_number }, onDisk);
+    expect([refused.status, refused.body['code']]).toEqual([503, 'service_unavailable']);
+    for (const name of await readdir(folder)) if (name.startsWith('filler')) await rm(path.join(folder, name));
+    await expect.poll(async () => (await erase({ callee_number }, onDisk)).status, POLL).toBe(201);
+    expect(await isIn(folder, callee_number)).toBe(false);
+    await release();
   });
 
   async function waitingForClient(client: Client): Promise<number> {
