@@ -1,6 +1,7 @@
 import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Retention } from '../src/operator/retention.js';
+import { beginCase } from './support/begin-case.js';
 import { createDatabase, type TestDatabase } from './support/database.js';
 import { countBlocked, hold } from './support/hold.js';
 import { type Answer, notification, startService, type TestService } from './support/service.js';
@@ -136,17 +137,18 @@ describe('the limit of', () => {
 
 test('a case that is notified again between the scan and the lock of its removal is kept', async () => {
   await start({ cases: 10 });
-  await post(11, notification({ case_id: 'notified again' }));
+  for (const case_id of ['old', 'notified again']) await post(11, notification({ case_id }));
   // The scan reads the table, and the lock of a row waits.
   const release = await hold(
     database,
     'LOCK TABLE cases IN EXCLUSIVE MODE',
-    'UPDATE cases SET last_notified_at = now()',
+    `UPDATE cases SET last_notified_at = now() WHERE case_id = 'notified again'`,
   );
   const removing = removeOld();
   await expect.poll(async () => countBlocked(database), POLL).toBe(1);
   await release();
   await removing;
+  expect(await caseIds()).toEqual(['notified again']);
   expect(await countRows()).toEqual({ cases: 1, case_node_tasks: 3, notifications: 1, bodies: 1 });
 });
 
@@ -268,6 +270,17 @@ describe('the change feed', () => {
       expect((await follow(`cursor=${cursor}`)).ids).toEqual(['from a spool']);
     },
   );
+
+  test('its start waits for a transaction that is open, and then tells the young event of it', async () => {
+    await start({ notifications: 10 });
+    const { cursor } = await follow('from=start');
+    const open = await beginCase(database, 'young');
+    await post(12, notification({ case_id: 'from a spool' }));
+    await removeOld();
+    await open.commit();
+    for (const query of ['from=start', `cursor=${cursor}`])
+      expect(await follow(query)).toMatchObject({ status: 200, ids: ['young', 'from a spool'] });
+  });
 
   test('a stream ends where it would skip what was removed', async () => {
     await start({ notifications: 10 });
