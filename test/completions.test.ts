@@ -184,7 +184,9 @@ describe('it never skips and never repeats', () => {
     const aborted = await begin('aborted');
     const body = newCase();
     await service.complete(body);
+    const younger = await begin('younger');
     expect(await read({ cursor })).toMatchObject({ body: { data: [], caught_up: true } });
+    await younger.rollback();
     await aborted.rollback();
     expect((await read({ cursor })).body['data']).toEqual([]);
     await slow.commit();
