@@ -250,7 +250,7 @@ describe('it never skips and never repeats', () => {
 
   test('restored into a server that counts from the beginning it goes on behind all that was told', async () => {
     await service.database.query(`UPDATE feed_clock SET ahead_by = 100000000`); // as if the old server had counted that far
-    await service.complete(newCase());
+    await (await begin('told by the old server')).commit();
     const cursor = await now();
     await service.database.query(`UPDATE feed_clock SET ahead_by = 0, server = 'the old one'`);
     await migrate(service.database.url);
