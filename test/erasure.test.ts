@@ -213,9 +213,10 @@ describe('a copy that was received before', () => {
       [workflow_id, case_id, callee_number],
     );
     const posted = other.post(notification({ case_id: 'begun', callee_number }));
-    await expect.poll(async () => waitingForClient(client)).toBeGreaterThan(0);
+    await expect.poll(async () => waitingForClient(client), POLL).toBeGreaterThan(0);
     const erasing = erase({ callee_number });
-    await expect.poll(async () => (await database.query(`SELECT FROM erasures WHERE removed IS NULL`)).length).toBe(1);
+    const decided = async (): Promise<unknown[]> => database.query(`SELECT FROM erasures WHERE removed IS NULL`);
+    await expect.poll(decided, POLL).toHaveLength(1);
     await client.query(`ROLLBACK`);
     await client.end();
     expect((await posted).status).toBe(200);
@@ -407,10 +408,11 @@ describe('refused bodies', () => {
     const callee_number = '+6281100000018';
     const release = await hold(database, 'LOCK TABLE quarantined_notifications IN SHARE MODE');
     const posted = other.post(`{ "callee_number": "${callee_number}", `); // it has looked for erasures, and waits
-    await expect.poll(async () => countBlocked(database), POLL).toBe(1);
+    await expect.poll(async () => countBlocked(database), POLL).toBeGreaterThan(0);
     let isAnswered = false;
     const erasing = erase({ callee_number }).finally(() => (isAnswered = true));
-    await expect.poll(async () => isAnswered || (await countBlocked(database)) > 1, POLL).toBe(true);
+    // With the drainer, as the sender does not wait so long.
+    await expect.poll(async () => isAnswered || (await countBlocked(database)) === 3, POLL).toBe(true);
     await release();
     expect((await posted).status).toBe(400);
     const { status, body } = await erasing;
