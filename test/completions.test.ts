@@ -182,15 +182,16 @@ describe('it never skips and never repeats', () => {
     const cursor = await now();
     const slow = await begin('slow');
     const aborted = await begin('aborted');
-    const body = newCase();
+    const [body, last] = [newCase(), newCase()];
     await service.complete(body);
     const younger = await begin('younger');
+    await service.complete(last);
     expect(await read({ cursor })).toMatchObject({ body: { data: [], caught_up: true } });
     await younger.rollback();
     await aborted.rollback();
     expect((await read({ cursor })).body['data']).toEqual([]);
     await slow.commit();
-    expect(caseIds((await follow(cursor)).events)).toEqual(['slow', body.case_id]);
+    expect(caseIds((await follow(cursor)).events)).toEqual(['slow', body.case_id, last.case_id]);
   });
 
   test('a cursor that is taken at the end while a transaction is open leads to what it commits', async () => {
