@@ -12,6 +12,7 @@ import {
   startService,
   type TestService,
 } from './support/service.js';
+import { withoutLimits } from './support/without-limits.js';
 
 vi.setConfig({ testTimeout: 120_000 });
 const POLL = { timeout: 30_000, interval: 50 };
@@ -31,15 +32,14 @@ async function start(replicas: number, config: Partial<Config>): Promise<TestSer
   return started;
 }
 
-/** Sends them with so many under way at once. Limits on time stand still: a slow machine gives up none of them. */
+/** Sends them with so many under way at once. */
 async function sendAll<T>(items: readonly T[], post: (item: T, n: number) => Promise<Answer>): Promise<Answer[]> {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'], shouldClearNativeTimers: true });
   const answers: Answer[] = [];
   const rest = [...items.entries()];
   const work = async (): Promise<void> => {
     for (let next = rest.shift(); next; next = rest.shift()) answers[next[0]] = await post(next[1], next[0]);
   };
-  await Promise.all(Array.from({ length: 50 }, work)).finally(() => vi.useRealTimers());
+  await withoutLimits(async () => Promise.all(Array.from({ length: 50 }, work)));
   return answers;
 }
 
