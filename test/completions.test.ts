@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { migrate } from '../src/database/migrate.js';
 import { HORIZON } from '../src/query/feed-horizon.js';
 import { beginCase, type OpenTransaction } from './support/begin-case.js';
@@ -97,6 +97,20 @@ describe('what is told', () => {
     }
   });
 
+  test('a late delivery that changes the case is told too', async () => {
+    const cursor = await now();
+    const body = newCase();
+    const newer = { ...body, workflow_name: 'newer' };
+    await service.complete(newer);
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - 60_000 });
+    await service.complete({ ...body, workflow_name: 'older' }).finally(() => vi.useRealTimers());
+    const { events } = await follow(cursor);
+    expect(events.map(({ event, case: { revision } }) => [event, revision])).toEqual([
+      ['completed', 2],
+      ['changed', 2],
+    ]);
+  });
+
   test('numbers are masked without reveal, and whole with it', async () => {
     const cursor = await now();
     await service.complete(newCase({ callee_number: '+62811223344' }));
@@ -170,13 +184,35 @@ describe('it never skips and never repeats', () => {
     const cursor = await now();
     const slow = await begin('slow');
     const aborted = await begin('aborted');
-    const body = newCase();
+    const [body, last] = [newCase(), newCase()];
     await service.complete(body);
+    const younger = await begin('younger');
+    await service.complete(last);
     expect(await read({ cursor })).toMatchObject({ body: { data: [], caught_up: true } });
+    await younger.rollback();
     await aborted.rollback();
     expect((await read({ cursor })).body['data']).toEqual([]);
     await slow.commit();
-    expect(caseIds((await follow(cursor)).events)).toEqual(['slow', body.case_id]);
+    expect(caseIds((await follow(cursor)).events)).toEqual(['slow', body.case_id, last.case_id]);
+  });
+
+  test('a cursor that is taken at the end while a transaction is open leads to what it commits', async () => {
+    await published();
+    const open = await begin('open at the end');
+    const body = newCase();
+    await service.complete(body);
+    const cursor = (await read({ from: 'now' })).body['next_cursor'] as string;
+    await open.commit();
+    expect(caseIds((await follow(cursor)).events)).toEqual(['open at the end', body.case_id]);
+  });
+
+  test('events of one transaction are told once each, also where a page ends between them', async () => {
+    const cursor = await now();
+    const sent = ['one', 'two', 'three'].map((name) => `${name} of a transaction`);
+    const open = await beginCase(service.database, ...sent);
+    await open.commit();
+    const { events } = await follow(cursor, { limit: '2' });
+    expect(caseIds(events).toSorted()).toEqual(sent.toSorted());
   });
 
   test('whatever order transactions commit in, a reader who follows all the while has each event once', async () => {
@@ -217,7 +253,7 @@ describe('it never skips and never repeats', () => {
 
   test('restored into a server that counts from the beginning it goes on behind all that was told', async () => {
     await service.database.query(`UPDATE feed_clock SET ahead_by = 100000000`); // as if the old server had counted that far
-    await service.complete(newCase());
+    await (await begin('told by the old server')).commit();
     const cursor = await now();
     await service.database.query(`UPDATE feed_clock SET ahead_by = 0, server = 'the old one'`);
     await migrate(service.database.url);

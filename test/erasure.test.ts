@@ -8,6 +8,8 @@ import { newId } from '../src/database/ids.js';
 import { CONFIG, type Config } from '../src/config.js';
 import { Spool } from '../src/ingest/spool.js';
 import { createDatabase, type TestDatabase } from './support/database.js';
+import { fillUp, mountSmallDisk, unmount } from './support/disk.js';
+import { countBlocked, hold } from './support/hold.js';
 import {
   ALL_KEY,
   type Answer,
@@ -97,6 +99,8 @@ test('a person who is erased by number is found in no table, and nobody else is 
   expect(JSON.stringify(body)).not.toContain(callee_number);
 
   expect(await casesOf(callee_number)).toEqual([]);
+  const ofNoCase = 'SELECT FROM case_node_tasks WHERE case_ref NOT IN (SELECT id FROM cases)';
+  expect(await database.query(ofNoCase)).toEqual([]);
   expect(await casesOf(`${callee_number}0`)).toHaveLength(1);
   await erase({ callee_number: `${callee_number}0` });
   expect(await tablesWith(callee_number)).toEqual([]);
@@ -120,6 +124,19 @@ test('what is received after the erasure is new, and is stored', async () => {
   await erase({ callee_number });
   await service.post(notification({ callee_number }));
   expect(await casesOf(callee_number)).toMatchObject([{ notification_count: 1, revision: 1 }]);
+});
+
+test('what was received between two erasures is stored, also when it comes late out of a spool', async () => {
+  const callee_number = '+6281100000020';
+  const { body: first } = await erase({ callee_number });
+  const between = new Date(Date.parse(first['erased_at'] as string) + 1);
+  await expect.poll(() => Date.now(), POLL).toBeGreaterThan(between.getTime());
+  await erase({ callee_number: '+62557' });
+  await spool(service, notification({ callee_number }), between);
+  await spool(service, `{ "callee_number": "${callee_number}", `, between);
+  await untilSpoolIsEmpty(service);
+  expect((await tablesWith(callee_number)).toSorted()).toEqual(['cases', 'notifications', 'quarantined_notifications']);
+  await erase({ callee_number });
 });
 
 test('counts, lists and cursors of others stay right', async () => {
@@ -196,9 +213,10 @@ describe('a copy that was received before', () => {
       [workflow_id, case_id, callee_number],
     );
     const posted = other.post(notification({ case_id: 'begun', callee_number }));
-    await expect.poll(async () => waitingForClient(client)).toBeGreaterThan(0);
+    await expect.poll(async () => waitingForClient(client), POLL).toBeGreaterThan(0);
     const erasing = erase({ callee_number });
-    await expect.poll(async () => (await database.query(`SELECT FROM erasures WHERE removed IS NULL`)).length).toBe(1);
+    const decided = async (): Promise<unknown[]> => database.query(`SELECT FROM erasures WHERE removed IS NULL`);
+    await expect.poll(decided, POLL).toHaveLength(1);
     await client.query(`ROLLBACK`);
     await client.end();
     expect((await posted).status).toBe(200);
@@ -206,6 +224,70 @@ describe('a copy that was received before', () => {
     await untilSpoolIsEmpty(other);
     await sleep(300); // time for what was given up to be written after all
     expect(await tablesWith(callee_number)).toEqual([]);
+  });
+
+  test('is removed from the spool by the erasure itself, also while nothing is drained', async () => {
+    const callee_number = '+6281100000016';
+    const release = await hold(database, 'SELECT FROM quarantine_usage FOR UPDATE');
+    await spool(service, '{ of nobody', received); // the drainer takes this one, and waits for the lock
+    await expect.poll(async () => countBlocked(database), POLL).toBe(1);
+    await spool(service, notification({ callee_number }), received);
+    await spool(service, `{ "callee_number": "${callee_number}", `, received);
+    const erasing = erase({ callee_number });
+    await expect.poll(() => service.app.get(Spool).report.notifications, POLL).toBe(1);
+    await release();
+    const { status, body } = await erasing;
+    expect([status, body['removed']?.spooled_notifications]).toEqual([201, 2]);
+    await untilSpoolIsEmpty(service);
+    expect(await tablesWith(callee_number)).toEqual([]);
+    await database.query(`DELETE FROM quarantined_notifications`);
+  });
+
+  /** Has more in the spool than is compacted by itself, and bytes of a person who is no longer there. */
+  async function stain(at: TestService, callee_number: string, heldCaseId: string): Promise<() => Promise<void>> {
+    const held = { case_id: heldCaseId, callee_number: '+62556' };
+    await service.post(notification(held));
+    const release = await hold(database, `SELECT FROM cases WHERE case_id = '${heldCaseId}' FOR UPDATE`);
+    const remark = '.'.repeat(500_000);
+    for (let n = 0; n < 12; n += 1) await spool(at, notification({ ...held, remark }), received);
+    await spool(at, notification({ callee_number }), received);
+    await expect.poll(async () => casesOf(callee_number), POLL).toHaveLength(1);
+    await expect.poll(() => at.app.get(Spool).report.notifications, POLL).toBe(12);
+    expect(await isIn(at.app.get<Config>(CONFIG).dataDir, callee_number)).toBe(true);
+    return async () => {
+      await release();
+      await untilSpoolIsEmpty(at);
+      const { body } = await service.get(`/v1/cases?case_id=${encodeURIComponent(heldCaseId)}`);
+      expect(body['data']).toMatchObject([{ notification_count: 13 }]);
+    };
+  }
+
+  test('is in no file of the spool once the erasure is answered, also beside more than is compacted by itself', async () => {
+    const callee_number = '+6281100000017';
+    const release = await stain(service, callee_number, 'beside');
+    expect((await erase({ callee_number })).status).toBe(201);
+    expect(await isIn(service.app.get<Config>(CONFIG).dataDir, callee_number)).toBe(false);
+    await release();
+  });
+
+  test('that the disk has no room to remove refuses the erasure, which is done when it is asked for again', async (context) => {
+    const callee_number = '+6281100000021';
+    const folder = await mkdtemp(path.join(tmpdir(), 'airudder-erasure-disk-'));
+    await mountSmallDisk(context, folder, 32 * 1024);
+    const onDisk = await startService({ database, config: { dataDir: folder } });
+    context.onTestFinished(async () => {
+      await onDisk.stop();
+      await unmount(folder);
+      await rm(folder, { recursive: true });
+    });
+    const release = await stain(onDisk, callee_number, 'beside on a disk');
+    await fillUp(folder);
+    const refused = await erase({ callee_number }, onDisk);
+    expect([refused.status, refused.body['code']]).toEqual([503, 'service_unavailable']);
+    for (const name of await readdir(folder)) if (name.startsWith('filler')) await rm(path.join(folder, name));
+    await expect.poll(async () => (await erase({ callee_number }, onDisk)).status, POLL).toBe(201);
+    expect(await isIn(folder, callee_number)).toBe(false);
+    await release();
   });
 
   async function waitingForClient(client: Client): Promise<number> {
@@ -306,6 +388,36 @@ describe('refused bodies', () => {
     await service.post(body);
     expect(await quarantine()).toHaveLength(1);
     await erase({ callee_number });
+    expect(await tablesWith(callee_number)).toEqual([]);
+  });
+
+  test('that mention the number are found however many others there are', async () => {
+    const callee_number = '+6281100000019';
+    await database.query(`
+      INSERT INTO quarantined_notifications
+        (id, kind, reason, body_digest, errors, body, count, first_received_at, last_received_at)
+      SELECT lpad(to_hex(n), 32, '0')::uuid, 'k', 'not_json', int4send(n), '[]', '', 1, now(), now()
+      FROM generate_series(1, 4100) n`);
+    await service.post(`{ "callee_number": "${callee_number}", `);
+    expect((await erase({ callee_number })).body['removed']).toMatchObject({ quarantined_notifications: 1 });
+    expect(await tablesWith(callee_number)).toEqual([]);
+    await database.query(`DELETE FROM quarantined_notifications`);
+  });
+
+  test('that another replica is about to commit are waited for, and removed', async () => {
+    const callee_number = '+6281100000018';
+    const release = await hold(database, 'LOCK TABLE quarantined_notifications IN SHARE MODE');
+    const posted = other.post(`{ "callee_number": "${callee_number}", `); // it has looked for erasures, and waits
+    await expect.poll(async () => countBlocked(database), POLL).toBeGreaterThan(0);
+    let isAnswered = false;
+    const erasing = erase({ callee_number }).finally(() => (isAnswered = true));
+    // With the drainer, as the sender does not wait so long.
+    await expect.poll(async () => isAnswered || (await countBlocked(database)) === 3, POLL).toBe(true);
+    await release();
+    expect((await posted).status).toBe(400);
+    const { status, body } = await erasing;
+    expect([status, body['removed']?.quarantined_notifications]).toEqual([201, 1]);
+    await untilSpoolIsEmpty(other);
     expect(await tablesWith(callee_number)).toEqual([]);
   });
 

@@ -2,6 +2,7 @@ import { Client } from 'pg';
 import { afterEach, expect, test, vi } from 'vitest';
 import type { Config } from '../src/config.js';
 import { createDatabase, type TestDatabase } from './support/database.js';
+import { countBlocked, hold } from './support/hold.js';
 import {
   ALL_KEY,
   type Answer,
@@ -11,6 +12,7 @@ import {
   startService,
   type TestService,
 } from './support/service.js';
+import { withoutLimits } from './support/without-limits.js';
 
 vi.setConfig({ testTimeout: 120_000 });
 const POLL = { timeout: 30_000, interval: 50 };
@@ -37,7 +39,7 @@ async function sendAll<T>(items: readonly T[], post: (item: T, n: number) => Pro
   const work = async (): Promise<void> => {
     for (let next = rest.shift(); next; next = rest.shift()) answers[next[0]] = await post(next[1], next[0]);
   };
-  await Promise.all(Array.from({ length: 50 }, work));
+  await withoutLimits(async () => Promise.all(Array.from({ length: 50 }, work)));
   return answers;
 }
 
@@ -144,7 +146,7 @@ test('no valid notification waits for refused ones, however many wait for each o
   await holder.query('BEGIN');
   await holder.query('SELECT FROM quarantine_usage FOR UPDATE');
   const refused = Array.from({ length: 200 }, async (_, n) => service.post(`{ ${n}`));
-  await expect.poll(async () => metric(service, 'airudder_door_waiting_notifications')).toBeGreaterThan(0);
+  await expect.poll(async () => metric(service, 'airudder_door_waiting_notifications'), POLL).toBeGreaterThan(0);
   for (let n = 0; n < 10; n += 1) {
     const { status, headers } = await service.post(notification({ case_id: `c${n}` }));
     expect(status).toBe(200);
@@ -210,6 +212,22 @@ test('what was refused while PostgreSQL was away is brought in though that is be
   await mendAgain();
   await expect.poll(async () => (await service.get('/health/ready')).body['spool'], POLL).toBe('empty');
   expect(await usage()).toMatchObject({ rows: 6, is_right: true });
+});
+
+test('a refused body is kept although PostgreSQL ends the sessions that were to write it', async () => {
+  const [service] = (await start(1, {})) as [TestService];
+  const { database: shared } = service;
+  const release = await hold(shared, 'SELECT FROM quarantine_usage FOR UPDATE');
+  const { status, body } = await service.post('{ kept');
+  expect(status).toBe(400);
+  await expect.poll(async () => countBlocked(shared), POLL).toBe(2); // the door gave its session up, the drainer has another
+  await shared.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0`,
+  );
+  await release();
+  await expect.poll(async () => (await service.get(`/v1/quarantine/${body['request_id']}`)).status, POLL).toBe(200);
+  expect(await usage()).toMatchObject({ rows: 1, is_right: true });
 });
 
 test('while PostgreSQL is away refused bodies take a tenth of the spool and no more: the rest is for valid ones', async () => {

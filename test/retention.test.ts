@@ -1,10 +1,13 @@
 import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Retention } from '../src/operator/retention.js';
+import { beginCase } from './support/begin-case.js';
 import { createDatabase, type TestDatabase } from './support/database.js';
+import { countBlocked, hold } from './support/hold.js';
 import { type Answer, notification, startService, type TestService } from './support/service.js';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
+const POLL = { timeout: 20_000, interval: 50 };
 const KEEPS = {
   bodies: undefined,
   notifications: undefined,
@@ -104,6 +107,65 @@ test('cases without a notification for too long are removed with all that belong
   expect((await service.get('/v1/cases?case_id=old')).body['data']).toMatchObject([{ notification_count: 1 }]);
 });
 
+describe('the limit of', () => {
+  const at = async <T>(time: number, work: () => Promise<T>): Promise<T> => {
+    vi.useFakeTimers({ toFake: ['Date'], now: time });
+    return work().finally(() => vi.useRealTimers());
+  };
+  test.each([
+    ['bodies', 'notifications WHERE body IS NOT NULL'],
+    ['notifications', 'notifications'],
+    ['quarantine', 'quarantined_notifications'],
+    ['cases', 'cases'],
+    ['audit', 'reveals'],
+  ])('RETAIN_%s_DAYS is exact: a row stays until that age, and goes after it', async (rows, table) => {
+    await start({ [rows]: 10 });
+    const begun = Date.now() - 20 * DAY_MS;
+    await at(begun, async () => {
+      await service.post(notification());
+      await service.post('{');
+      await service.get('/v1/cases'); // with whole numbers: this is recorded
+    });
+    const countAfter = async (age: number): Promise<number> => {
+      await at(begun + age, removeOld);
+      return (await database.query(`SELECT FROM ${table}`)).length;
+    };
+    expect(await countAfter(10 * DAY_MS)).toBe(1);
+    await expect.poll(async () => countAfter(10 * DAY_MS + 1), POLL).toBe(0);
+  });
+});
+
+test('a case that is notified again between the scan and the lock of its removal is kept', async () => {
+  await start({ cases: 10 });
+  for (const case_id of ['old', 'notified again']) await post(11, notification({ case_id }));
+  // The scan reads the table, and the lock of a row waits.
+  const release = await hold(
+    database,
+    'LOCK TABLE cases IN EXCLUSIVE MODE',
+    `UPDATE cases SET last_notified_at = now() WHERE case_id = 'notified again'`,
+  );
+  const removing = removeOld();
+  await expect.poll(async () => countBlocked(database), POLL).toBe(1);
+  await release();
+  await removing;
+  expect(await caseIds()).toEqual(['notified again']);
+  expect(await countRows()).toEqual({ cases: 1, case_node_tasks: 3, notifications: 1, bodies: 1 });
+});
+
+test('a refused body that comes again while its removal waits for a lock is kept', async () => {
+  await start({ quarantine: 10 });
+  const first = await post(11, '{ came again');
+  const release = await hold(database, 'SELECT FROM quarantine_usage FOR UPDATE');
+  const posted = service.post('{ came again'); // the first to get the lock
+  await expect.poll(async () => countBlocked(database), POLL).toBeGreaterThan(0);
+  const removing = removeOld();
+  await expect.poll(async () => countBlocked(database), POLL).toBe(3); // with the drainer, as the sender does not wait so long
+  await release();
+  await removing;
+  expect((await posted).status).toBe(400);
+  expect((await service.get('/v1/quarantine')).body['data']).toMatchObject([{ id: first.body['request_id'] }]);
+});
+
 test('a workflow of which only cases are left is still listed', async () => {
   await start({ notifications: 1, cases: 100 });
   await post(5, notification({ workflow_id: 'older' }));
@@ -197,13 +259,27 @@ describe('the change feed', () => {
     expect([...statuses]).toEqual([200]);
   });
 
-  test('an old event that was written after younger ones is kept until those are old too', async () => {
+  test.each(['notifications', 'cases'])(
+    'an old event that was written after younger ones is kept until those are old too',
+    async (rows) => {
+      await start({ [rows]: 10 });
+      await post(9, notification({ case_id: 'young' }));
+      await post(12, notification({ case_id: 'from a spool' }));
+      const { cursor } = await follow('from=start&limit=1');
+      await removeOld();
+      expect((await follow(`cursor=${cursor}`)).ids).toEqual(['from a spool']);
+    },
+  );
+
+  test('its start waits for a transaction that is open, and then tells the young event of it', async () => {
     await start({ notifications: 10 });
-    await post(9, notification({ case_id: 'young' }));
+    const { cursor } = await follow('from=start');
+    const open = await beginCase(database, 'young');
     await post(12, notification({ case_id: 'from a spool' }));
-    const { cursor } = await follow('from=start&limit=1');
     await removeOld();
-    expect((await follow(`cursor=${cursor}`)).ids).toEqual(['from a spool']);
+    await open.commit();
+    for (const query of ['from=start', `cursor=${cursor}`])
+      expect(await follow(query)).toMatchObject({ status: 200, ids: ['young', 'from a spool'] });
   });
 
   test('a stream ends where it would skip what was removed', async () => {
@@ -236,7 +312,7 @@ test('while one replica removes, another leaves it alone', async () => {
   await removeOld();
   expect(await caseIds()).toHaveLength(1);
   await client.end();
-  await expect.poll(async () => (await removeOld(), caseIds())).toHaveLength(0);
+  await expect.poll(async () => (await removeOld(), caseIds()), POLL).toHaveLength(0);
 });
 
 test('what is old in a spool that is drained late goes with the next day', async () => {

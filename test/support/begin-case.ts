@@ -6,8 +6,8 @@ export interface OpenTransaction {
   rollback(): Promise<void>;
 }
 
-/** Writes a case as another replica would, in a transaction that stays open. */
-export async function beginCase(database: TestDatabase, caseId: string): Promise<OpenTransaction> {
+/** Writes cases as another replica would, in a transaction that stays open. */
+export async function beginCase(database: TestDatabase, ...caseIds: string[]): Promise<OpenTransaction> {
   await database.query(
     `INSERT INTO workflows VALUES ('by hand', 'W', now(), gen_random_uuid()) ON CONFLICT DO NOTHING`,
   );
@@ -16,12 +16,12 @@ export async function beginCase(database: TestDatabase, caseId: string): Promise
   await client.query('BEGIN');
   await client.query(
     `WITH made AS (
-      INSERT INTO cases VALUES (gen_random_uuid(), 'by hand', $1, '+62', now(), now(), 1, 1, gen_random_uuid(), '')
-      RETURNING *)
+      INSERT INTO cases SELECT gen_random_uuid(), 'by hand', case_id, '+62', now(), now(), 1, 1, gen_random_uuid(), ''
+      FROM unnest($1::text[]) AS case_id RETURNING *)
     INSERT INTO notifications (id, kind, received_at, verdict, workflow_id, case_ref, content_digest, body, position)
     SELECT current_notification_id, 'workflow-list-completion', completed_at, 'first', workflow_id, id, '', '',
       (SELECT ahead_by + pg_current_xact_id()::text::bigint FROM feed_clock) FROM made`,
-    [caseId],
+    [caseIds],
   );
   const end = async (how: string): Promise<void> => {
     await client.query(how);
