@@ -133,6 +133,28 @@ test('a deadlock with another transaction is survived', async () => {
   expect(await retries('40P01')).toBeGreaterThan(before);
 });
 
+test.each(['40001', '40P01', '55P03', '57P01', '08000', '08003', '08006'])(
+  'a write that meets SQLSTATE %s is tried again at once, and not spooled',
+  async (sqlState) => {
+    const before = [await retries(sqlState), await spooled()] as const;
+    // A sequence counts the attempts: their end takes nothing back from it.
+    await database.query(`
+      CREATE SEQUENCE attempts;
+      CREATE FUNCTION fail_twice() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN
+        IF nextval('attempts') <= 2 THEN RAISE EXCEPTION USING ERRCODE = '${sqlState}'; END IF;
+        RETURN NEW;
+      END $$;
+      CREATE TRIGGER fail_twice BEFORE INSERT ON cases FOR EACH ROW EXECUTE FUNCTION fail_twice()`);
+    try {
+      await expectKeptOnce(await postAll([`fails twice with ${sqlState}`]));
+    } finally {
+      await database.query(`DROP FUNCTION fail_twice CASCADE; DROP SEQUENCE attempts`);
+    }
+    expect([await retries(sqlState), await spooled()]).toEqual([before[0] + 2, before[1]]);
+  },
+);
+
 /** Stands between the service and PostgreSQL, and cuts a connection after a statement went through, before its answer. */
 interface Cutter {
   readonly url: string;
