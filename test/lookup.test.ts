@@ -281,6 +281,9 @@ async function isWaiting(requests: number): Promise<void> {
     .toContain(`airudder_watching_requests ${requests}\n`);
 }
 
+/** A wait of 60 seconds that nothing wakes ends only after its test has failed. */
+const LIMIT_MS = 30_000;
+
 describe('waiting', () => {
   const wait = (seconds: number): { headers: Record<string, string> } => ({ headers: { prefer: `wait=${seconds}` } });
 
@@ -292,7 +295,7 @@ describe('waiting', () => {
     expect(answer.headers.get('preference-applied')).toBe('wait=60');
   });
 
-  test('it answers when the last one is completed, or with mode any the first one', async () => {
+  test('it answers when the last one is completed, or with mode any the first one', { timeout: LIMIT_MS }, async () => {
     const [one, other] = [newCase(), newCase({ callee_number: '+62700010' })];
     const cases = [{ case_id: one['case_id'] }, { callee_number: '+62700010' }, { case_id: one['case_id'] }];
     const all = lookup({ cases }, wait(60));
@@ -341,7 +344,7 @@ describe('waiting', () => {
     }
   });
 
-  test('a case that a long transaction commits late is told too', async () => {
+  test('a case that a long transaction commits late is told too', { timeout: LIMIT_MS }, async () => {
     const body = newCase();
     await service.complete(newCase());
     const { case_id } = body;
@@ -355,7 +358,7 @@ describe('waiting', () => {
             gen_random_uuid(), content_digest FROM cases LIMIT 1 RETURNING *)
         INSERT INTO notifications (id, kind, received_at, verdict, workflow_id, case_ref, content_digest, body)
         SELECT current_notification_id, 'k', completed_at, 'first', workflow_id, id, '', '' FROM made`, [case_id]); // prettier-ignore
-      const waiting = lookup({ cases: [{ case_id }] }, wait(30));
+      const waiting = lookup({ cases: [{ case_id }] }, wait(60));
       await isWaiting(1);
       await service.complete(newCase()); // a younger transaction that ends first
       await new Promise((resolve) => setTimeout(resolve, 400));
