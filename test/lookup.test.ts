@@ -157,6 +157,7 @@ describe('one verdict for each', () => {
 
   test('it says when the newest notification arrived, and that ingestion is healthy', async () => {
     const body = newCase();
+    await service.complete(newCase());
     await service.complete(body);
     const { body: answer } = await lookup({ cases: [{ case_id: body['case_id'] }] });
     const [found] = answer['data'][0].cases as Json[];
@@ -383,6 +384,7 @@ describe('waiting', () => {
         )
       ).length;
     await expect.poll(busy).toBeLessThanOrEqual(1); // the one that looks for all of them
+    expect(statuses(await lookup({ cases: [{ case_id: 'nobody' }] }))).toEqual(['not_seen']); // more wait than there are connections
     abort.abort();
     expect(await Promise.all(waits)).toEqual(waits.map(() => 'gone'));
     await isWaiting(0);
