@@ -67,11 +67,39 @@ test('a door with no room left answers 503 with Retry-After, and accepts again o
   expect((await service.post(notification({ case_id: 'room again' }))).status).toBe(200);
 });
 
+test('decompressed bytes take room too: where they find none the answer is 503, and 200 once there is room', async () => {
+  const size = 1_048_576;
+  const compressed = gzipSync(JSON.stringify(notification({ case_id: 'decompressed' })).padEnd(size));
+  const senders = await Promise.all(Array.from({ length: 31 }, async () => sendAllButTheEnd(size)));
+  await expect.poll(async () => metric('airudder_door_waiting_bytes')).toBe(31 * (size - 1));
+  const refused = await service.post(compressed, { 'content-encoding': 'gzip' });
+  expect(refused.body).toMatchObject({ status: 503, code: 'service_unavailable' });
+  expect(refused.headers.get('retry-after')).toBe('5');
+  expect(await metric('airudder_door_waiting_bytes')).toBe(31 * (size - 1));
+  for (const sender of senders) sender.destroy();
+  await expect.poll(async () => metric('airudder_door_waiting_bytes')).toBe(0);
+  expect((await service.post(compressed, { 'content-encoding': 'gzip' })).status).toBe(200);
+  expect(await metric('airudder_door_waiting_bytes')).toBe(0);
+});
+
+test('two bodies of the greatest size allowed have room, also where they have more than 32 MiB', async () => {
+  const bodyLimitBytes = 17 * 1_048_576;
+  const large = await startService({ config: { bodyLimitBytes } });
+  try {
+    const text = JSON.stringify(notification({ case_id: 'large' })).padEnd(bodyLimitBytes - 65_536);
+    const compressed = gzipSync(text, { level: 0 }); // as large as it is after decompression
+    expect((await large.post(compressed, { 'content-encoding': 'gzip' })).status).toBe(200);
+  } finally {
+    await large.stop();
+  }
+});
+
 test('where 4,000 notifications wait the next one is answered 503, and accepted once one of them has left', async () => {
   const room = service.app.get(Room);
   const waiting = Array.from({ length: 4_000 }, () => room.enter());
   expect(await metric('airudder_door_waiting_notifications')).toBe(4_000);
   expect(await metric('airudder_door_accepting')).toBe(0);
+  expect((await service.get('/v1/cases')).body['ingestion']).toMatchObject({ degraded: true });
   const refused = await service.post(notification({ case_id: 'one too many' }));
   expect(refused.body).toMatchObject({ status: 503, code: 'service_unavailable' });
   expect(refused.headers.get('retry-after')).toBe('5');

@@ -2,8 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Client } from 'pg';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { migrate } from '../src/database/migrate.js';
+import { Reads } from '../src/query/reads.js';
 import { DurablePostgres } from './support/durable-postgres.js';
 import {
   READ_KEY,
@@ -35,6 +37,10 @@ afterAll(async () => {
   await other.stop();
   await postgres.kill();
   await rm(directory, { recursive: true });
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
 });
 
 const complete = async (caseId: string, at = service): Promise<void> =>
@@ -111,6 +117,59 @@ test('an answer given while notifications wait on disk tells that it cannot be r
   const { body: after } = await ask('/v1/cases/lookup', 0, asked);
   expect(after).toMatchObject({ data: [{ status: 'completed' }], ingestion: { degraded: false } });
 });
+
+test('an answer tells the same while a single notification waits on disk for a transaction that holds its case', async () => {
+  await complete('held');
+  await expect.poll(async () => isDrained(service), POLL).toBe(true);
+  const holder = new Client(service.database.url);
+  await holder.connect();
+  try {
+    await holder.query(`BEGIN; SELECT FROM cases WHERE case_id = 'held' FOR UPDATE`);
+    await complete('held');
+    await complete('not held');
+    const asked = { cases: [{ case_id: 'not held' }] };
+    expect((await ask('/v1/cases/lookup', 0, asked)).body).toMatchObject({
+      data: [{ status: 'completed' }], // not spooled: PostgreSQL takes all others
+      ingestion: { degraded: true },
+    });
+    expect((await ask('/v1/cases', 0)).body['ingestion']).toMatchObject({ degraded: true });
+  } finally {
+    await holder.end();
+  }
+  await expect.poll(async () => isDrained(service), POLL).toBe(true);
+  expect((await ask('/v1/cases', 0)).body['ingestion']).toMatchObject({ degraded: false });
+});
+
+test.each(['/v1/cases/lookup', '/v1/cases?case_id=drained'])(
+  'an answer of %s tells so too if the spool is drained after PostgreSQL gave it',
+  async (target) => {
+    const caseId = `drained for ${target}`;
+    await setReadOnly('on');
+    await complete(caseId);
+    const isLookup = target.endsWith('lookup');
+    const held = heldAnswer();
+    const answer = ask(target, 0, isLookup ? { cases: [{ case_id: caseId }] } : undefined);
+    const letGo = await held;
+    await setReadOnly('off');
+    await expect.poll(async () => isDrained(service), POLL).toBe(true);
+    letGo();
+    const { body } = await answer;
+    expect(body).toMatchObject({ data: isLookup ? [{ status: 'not_seen' }] : [], ingestion: { degraded: true } });
+  },
+);
+
+/** Holds back the next answer of PostgreSQL to a read. Returns once it is there, with what lets it go. */
+async function heldAnswer(): Promise<() => void> {
+  const reads = service.app.get(Reads);
+  const query = reads.query.bind(reads);
+  return new Promise((hold) => {
+    vi.spyOn(reads, 'query').mockImplementationOnce(async (text, values) => {
+      const rows = await query(text, values);
+      await new Promise<void>((letGo) => hold(letGo));
+      return rows;
+    });
+  });
+}
 
 /** Reads go on, and writes fail, as on a server that has failed over to a standby. */
 async function setReadOnly(value: 'on' | 'off'): Promise<void> {

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { audit } from './support/audit.js';
 import { LOAD_MS, POLL, ROUNDS, TEST_TIMEOUT_MS } from './support/chaos.js';
+import { openRaw } from './support/raw.js';
 import { type Answer, send, webhookPath } from './support/service.js';
 import { awaitDrained, type Booted, killHard, metric, readiness, Stage } from './support/stage.js';
 import { contested, type Traffic } from './support/traffic.js';
@@ -151,6 +152,19 @@ test('told to end under load it answers what is under way, refuses what is new, 
   const again = await stage.boot(database, folder);
   await awaitDrained(again.url);
   expect(await audit('told to end under load', database, traffic)).toEqual([]);
+});
+
+test('told to end while a body never ends it ends in time, and logs that it has not acknowledged it', async () => {
+  const service = await stage.boot(await stage.postgres.createDatabase(), await stage.folder());
+  const client = await openRaw(service.url, `${HEAD}Content-Length: 500\r\n\r\n{"case_id":`);
+  await expect.poll(async () => metric(service.url, 'airudder_door_waiting_notifications'), POLL).toBe(1);
+  service.process.kill('SIGTERM');
+  expect(await service.process.exitCode(), service.process.output()).toBe(0);
+  await client.closed;
+  expect(client.received()).toBe('');
+  expect(service.process.output()).toMatch(
+    /"level":"error".*"message":"notifications not saved and not acknowledged".*"notifications":1\b/,
+  );
 });
 
 /** On a connection of its own, and nothing that anybody would keep. */

@@ -119,7 +119,7 @@ test('its secrets are readable by their owner alone', async () => {
   }
 });
 
-test.each(['SIGINT', 'SIGTERM'] as const)(
+test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
   '%s ends it and its database, and the next start still has the case and the same secrets',
   async (signal) => {
     const first = await startAgain();

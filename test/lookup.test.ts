@@ -157,6 +157,7 @@ describe('one verdict for each', () => {
 
   test('it says when the newest notification arrived, and that ingestion is healthy', async () => {
     const body = newCase();
+    await service.complete(newCase());
     await service.complete(body);
     const { body: answer } = await lookup({ cases: [{ case_id: body['case_id'] }] });
     const [found] = answer['data'][0].cases as Json[];
@@ -281,6 +282,9 @@ async function isWaiting(requests: number): Promise<void> {
     .toContain(`airudder_watching_requests ${requests}\n`);
 }
 
+/** A wait of 60 seconds that nothing wakes ends only after its test has failed. */
+const LIMIT_MS = 30_000;
+
 describe('waiting', () => {
   const wait = (seconds: number): { headers: Record<string, string> } => ({ headers: { prefer: `wait=${seconds}` } });
 
@@ -292,7 +296,7 @@ describe('waiting', () => {
     expect(answer.headers.get('preference-applied')).toBe('wait=60');
   });
 
-  test('it answers when the last one is completed, or with mode any the first one', async () => {
+  test('it answers when the last one is completed, or with mode any the first one', { timeout: LIMIT_MS }, async () => {
     const [one, other] = [newCase(), newCase({ callee_number: '+62700010' })];
     const cases = [{ case_id: one['case_id'] }, { callee_number: '+62700010' }, { case_id: one['case_id'] }];
     const all = lookup({ cases }, wait(60));
@@ -341,7 +345,7 @@ describe('waiting', () => {
     }
   });
 
-  test('a case that a long transaction commits late is told too', async () => {
+  test('a case that a long transaction commits late is told too', { timeout: LIMIT_MS }, async () => {
     const body = newCase();
     await service.complete(newCase());
     const { case_id } = body;
@@ -355,7 +359,7 @@ describe('waiting', () => {
             gen_random_uuid(), content_digest FROM cases LIMIT 1 RETURNING *)
         INSERT INTO notifications (id, kind, received_at, verdict, workflow_id, case_ref, content_digest, body)
         SELECT current_notification_id, 'k', completed_at, 'first', workflow_id, id, '', '' FROM made`, [case_id]); // prettier-ignore
-      const waiting = lookup({ cases: [{ case_id }] }, wait(30));
+      const waiting = lookup({ cases: [{ case_id }] }, wait(60));
       await isWaiting(1);
       await service.complete(newCase()); // a younger transaction that ends first
       await new Promise((resolve) => setTimeout(resolve, 400));
@@ -380,6 +384,7 @@ describe('waiting', () => {
         )
       ).length;
     await expect.poll(busy).toBeLessThanOrEqual(1); // the one that looks for all of them
+    expect(statuses(await lookup({ cases: [{ case_id: 'nobody' }] }))).toEqual(['not_seen']); // more wait than there are connections
     abort.abort();
     expect(await Promise.all(waits)).toEqual(waits.map(() => 'gone'));
     await isWaiting(0);

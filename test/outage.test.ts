@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { migrate } from '../src/database/migrate.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../src/local/embedded-postgres.js';
 import { CLUSTER_PASSWORD, copyCluster } from './support/cluster.js';
+import { withoutCommitLimit } from './support/commit-limit.js';
 import { queryAt } from './support/query-at.js';
 import { type Json, notification, startService, type TestService } from './support/service.js';
 
@@ -25,6 +26,12 @@ beforeAll(async () => {
   postgres = await startEmbeddedPostgres(path.join(directory, 'postgres'), CLUSTER_PASSWORD);
   ({ port } = new URL(postgres.url()));
   await migrate(postgres.url());
+  await ask(`
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN RAISE EXCEPTION USING ERRCODE = '54000'; END $$`);
+  await ask(`
+    CREATE TRIGGER refuse BEFORE INSERT ON cases FOR EACH ROW
+    WHEN (NEW.case_id LIKE 'unstorable%') EXECUTE FUNCTION refuse()`);
   service = await startService({ database: databaseAt(postgres.url()) });
 });
 afterAll(async () => {
@@ -175,15 +182,11 @@ test('while PostgreSQL hangs notifications are accepted within a second, and the
 });
 
 test('what the database itself will not take is refused and kept with its reason, and its neighbours are not harmed', async () => {
-  await ask(`
-    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN RAISE EXCEPTION USING ERRCODE = '54000'; END $$`);
-  await ask(`
-    CREATE TRIGGER refuse BEFORE INSERT ON cases FOR EACH ROW
-    WHEN (NEW.case_id LIKE 'unstorable%') EXECUTE FUNCTION refuse()`);
-  const answers = await Promise.all(
-    Array.from({ length: 60 }, async (_, n) =>
-      service.post(notification({ case_id: n % 20 === 7 ? `unstorable ${n}` : `neighbour ${n}` })),
+  const answers = await withoutCommitLimit(async () =>
+    Promise.all(
+      Array.from({ length: 60 }, async (_, n) =>
+        service.post(notification({ case_id: n % 20 === 7 ? `unstorable ${n}` : `neighbour ${n}` })),
+      ),
     ),
   );
   for (const [n, answer] of answers.entries()) {

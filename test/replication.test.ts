@@ -302,6 +302,27 @@ describe('a replica that cannot be read', () => {
     }
   });
 
+  test('because its data is damaged, leaves the answer to the primary', async () => {
+    const own = await postgres.createDatabase();
+    const reader = await startOn(own, one);
+    try {
+      await complete(reader);
+      await own.query(`
+        CREATE FUNCTION damage() RETURNS boolean LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION USING ERRCODE = 'data_corrupted'; END $$`);
+      await own.query('ALTER TABLE workflows RENAME TO kept');
+      await own.query(`
+        CREATE VIEW workflows AS SELECT * FROM kept
+        WHERE CASE WHEN pg_is_in_recovery() THEN damage() ELSE true END`);
+      await postgres.caughtUp(one);
+      expect(await reader.get('/v1/workflows')).toMatchObject({ status: 200, body: { data: [{}] } });
+      expect(await failures(reader, 'XX001')).toBe(1);
+    } finally {
+      await reader.stop();
+      await own.drop();
+    }
+  });
+
   test('because it does not have the tables yet, leaves the answer to the primary, cursors included', async () => {
     const own = await postgres.createDatabase({ empty: true });
     await one.pauseReplay();

@@ -3,8 +3,11 @@ import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { dataSourceOptions, INGEST_POOL } from '../src/database/data-source.js';
+import { beginCase } from './support/begin-case.js';
+import { withoutCommitLimit } from './support/commit-limit.js';
 import { createDatabase, type TestDatabase } from './support/database.js';
 import { type Answer, notification, startService, type TestService } from './support/service.js';
+import { metric } from './support/stage.js';
 
 const POLL = { timeout: 20_000, interval: 50 };
 
@@ -68,7 +71,8 @@ test('connections that the operator ends are made anew, and nobody notices', asy
     await other.query(`
       SELECT pg_terminate_backend(pid) FROM pg_stat_activity
       WHERE datname = current_database() AND application_name LIKE 'airudder-notifications%'`);
-    answers.push(...(await postAll([`ended ${round}`, `ended ${round}`, `ended too ${round}`])));
+    const caseIds = [`ended ${round}`, `ended ${round}`, `ended too ${round}`];
+    answers.push(...(await withoutCommitLimit(async () => postAll(caseIds))));
   }
   await expectKeptOnce(answers);
   expect(await spooled()).toBe(before);
@@ -80,7 +84,8 @@ test('a commit whose answer was lost on the way is sent again, and is there once
   const answers: Answer[] = [];
   for (let round = 0; round < 10; round += 1) {
     cutter.cutAfterNextWrite();
-    answers.push(...(await postAll([`unclear ${round % 4}`, `unclear as well ${round}`])));
+    const caseIds = [`unclear ${round % 4}`, `unclear as well ${round}`];
+    answers.push(...(await withoutCommitLimit(async () => postAll(caseIds))));
   }
   expect(cutter.cuts).toBe(10);
   expect(await retries('Error', 'ECONNRESET')).toBeGreaterThanOrEqual(10);
@@ -121,17 +126,48 @@ test('a deadlock with another transaction is survived', async () => {
   await other.query(`SET deadlock_timeout = '1h'`); // so that it is always the service's transaction that gives way
   await other.query(`BEGIN; ${insert('dead b')}`);
   const before = await retries('40P01');
-  // In one batch: the service makes "dead a", and waits for "dead b" while the other one waits for "dead a".
-  const posts = postAll(['dead a', 'dead b', 'dead c']);
-  const waiting = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
-  await expect.poll(async () => database.query(waiting), POLL).toHaveLength(1);
-  await other.query(insert('dead a'));
-  await other.query(`ROLLBACK`);
-  const answers = await posts;
+  const waiting = async (): Promise<number> => metric(service.url, 'airudder_door_waiting_notifications');
+  const locks = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+  const held = await beginCase(database, 'held');
+  const answers = await withoutCommitLimit(async () => {
+    const first = service.post(notification({ workflow_id: 'by hand', case_id: 'held', callee_number: '+62' }));
+    await expect.poll(async () => database.query(locks), POLL).toHaveLength(1);
+    // In one batch: the service makes "dead a", and waits for "dead b" while the other one waits for "dead a".
+    const posts = postAll(['dead a', 'dead b', 'dead c']);
+    await expect.poll(waiting, POLL).toBe(4);
+    await held.rollback();
+    await first;
+    await expect.poll(async () => database.query(locks), POLL).toHaveLength(1);
+    await other.query(insert('dead a'));
+    await other.query(`ROLLBACK`);
+    return posts;
+  });
   expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
   await expectKeptOnce(answers);
   expect(await retries('40P01')).toBeGreaterThan(before);
 });
+
+test.each(['40001', '40P01', '55P03', '57P01', '08000', '08003', '08006'])(
+  'a write that meets SQLSTATE %s is tried again at once, and not spooled',
+  async (sqlState) => {
+    const before = [await retries(sqlState), await spooled()] as const;
+    // A sequence counts the attempts: their end takes nothing back from it.
+    await database.query(`
+      CREATE SEQUENCE attempts;
+      CREATE FUNCTION fail_twice() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN
+        IF nextval('attempts') <= 2 THEN RAISE EXCEPTION USING ERRCODE = '${sqlState}'; END IF;
+        RETURN NEW;
+      END $$;
+      CREATE TRIGGER fail_twice BEFORE INSERT ON cases FOR EACH ROW EXECUTE FUNCTION fail_twice()`);
+    try {
+      await expectKeptOnce(await withoutCommitLimit(async () => postAll([`fails twice with ${sqlState}`])));
+    } finally {
+      await database.query(`DROP FUNCTION fail_twice CASCADE; DROP SEQUENCE attempts`);
+    }
+    expect([await retries(sqlState), await spooled()]).toEqual([before[0] + 2, before[1]]);
+  },
+);
 
 /** Stands between the service and PostgreSQL, and cuts a connection after a statement went through, before its answer. */
 interface Cutter {

@@ -82,17 +82,14 @@ test('two thousand idle connections hold up no notification', async () => {
 describe('of its answer', () => {
   const ASKED = 'GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n';
   let impatient: TestService;
-  let patienceMs: number;
   beforeAll(async () => {
     impatient = await startService();
     const server: Server = impatient.app.getHttpServer();
-    patienceMs = server.timeout;
-    server.timeout = 1_000;
+    server.timeout /= 60; // a second is a minute here
   });
   afterAll(async () => impatient.stop());
 
   test('a client that takes nothing is let go', async () => {
-    expect(patienceMs).toBe(60_000); // outside of this test
     const client = await openRaw(impatient.url, ASKED.repeat(200));
     client.socket.pause();
     await expect.poll(async () => (await metrics()).includes('ended_total{reason="stalled"} 1'), WITHIN).toBe(true);

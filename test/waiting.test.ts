@@ -156,6 +156,26 @@ test(
   LIMIT_MS,
 );
 
+test('a wait goes on while PostgreSQL answers none of its questions', { timeout: LIMIT_MS }, async () => {
+  const { database } = service;
+  const body = newCase();
+  const questions = vi.spyOn(service.app.get(Reads), 'queryPrimary');
+  await database.query(`
+    ALTER TABLE quarantined_notifications RENAME TO kept;
+    CREATE FUNCTION fail() RETURNS SETOF kept LANGUAGE plpgsql AS $$
+    BEGIN RAISE EXCEPTION USING ERRCODE = 'cannot_connect_now'; END $$;
+    CREATE VIEW quarantined_notifications AS SELECT * FROM fail()`);
+  const waiting = lookup([{ case_id: body.case_id }], WAIT);
+  const failures = (): number => questions.mock.settledResults.filter(({ type }) => type === 'rejected').length;
+  await expect.poll(failures, { timeout: LIMIT_MS }).toBeGreaterThan(1);
+  await database.query(`
+    DROP VIEW quarantined_notifications;
+    DROP FUNCTION fail;
+    ALTER TABLE kept RENAME TO quarantined_notifications`);
+  await service.complete(body);
+  expect(await waiting).toMatchObject({ status: 200, body: { data: [{ status: 'completed' }] } });
+});
+
 /** Less than is told one by one of one commit, more than is of two. */
 async function completeMany(caseId: string, cases: number): Promise<void> {
   await service.database.query(
