@@ -22,6 +22,15 @@ export async function mountDiskImage(context: TestContext, folder: string, image
   await orSkip(context, async () => mount(folder, '-o', 'loop,commit=300', image));
 }
 
+/** A disk that takes nothing more until it thaws: a file on it keeps exactly the bytes of this moment. */
+export async function freeze(context: TestContext, folder: string): Promise<void> {
+  await orSkip(context, async () => void (await run('fsfreeze', ['--freeze', folder])));
+}
+
+export async function thaw(folder: string): Promise<void> {
+  await run('fsfreeze', ['--unfreeze', folder]);
+}
+
 /** Whoever has a file open on it is told that the disk is busy: end them first. */
 export async function unmount(folder: string): Promise<void> {
   await run('umount', [folder]);
