@@ -4,11 +4,12 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { migrate } from '../src/database/migrate.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../src/local/embedded-postgres.js';
 import { queryAt } from './support/query-at.js';
 import { type Json, notification, startService, type TestService } from './support/service.js';
+import { stopTimers } from './support/timers.js';
 
 const READY = { status: 'ready', postgres: 'up', spool: 'empty', spooled: 0, quarantine: 'ok' };
 const POLL = { timeout: 30_000, interval: 50 };
@@ -23,6 +24,12 @@ beforeAll(async () => {
   postgres = await startEmbeddedPostgres(path.join(directory, 'postgres'), 'test');
   ({ port } = new URL(postgres.url()));
   await migrate(postgres.url());
+  await ask(`
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN RAISE EXCEPTION USING ERRCODE = '54000'; END $$`);
+  await ask(`
+    CREATE TRIGGER refuse BEFORE INSERT ON cases FOR EACH ROW
+    WHEN (NEW.case_id LIKE 'unstorable%') EXECUTE FUNCTION refuse()`);
   service = await startService({ database: databaseAt(postgres.url()) });
 });
 afterAll(async () => {
@@ -30,6 +37,7 @@ afterAll(async () => {
   await postgres.stop();
   await rm(directory, { recursive: true });
 });
+afterEach(() => vi.useRealTimers());
 
 function databaseAt(url: string): TestService['database'] {
   return { url, query: async () => [], drop: async () => undefined };
@@ -173,12 +181,6 @@ test('while PostgreSQL hangs notifications are accepted within a second, and the
 });
 
 test('what the database itself will not take is refused and kept with its reason, and its neighbours are not harmed', async () => {
-  await ask(`
-    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN RAISE EXCEPTION USING ERRCODE = '54000'; END $$`);
-  await ask(`
-    CREATE TRIGGER refuse BEFORE INSERT ON cases FOR EACH ROW
-    WHEN (NEW.case_id LIKE 'unstorable%') EXECUTE FUNCTION refuse()`);
   const answers = await Promise.all(
     Array.from({ length: 60 }, async (_, n) =>
       service.post(notification({ case_id: n % 20 === 7 ? `unstorable ${n}` : `neighbour ${n}` })),
@@ -196,6 +198,19 @@ test('what the database itself will not take is refused and kept with its reason
       expect((await service.get(`/v1/notifications/${id}`)).body).toMatchObject({ verdict: 'first' });
     }
   }
+});
+
+test('what the database refuses only at its commit is not acknowledged, and its neighbours are not harmed', async () => {
+  await ask(`
+    CREATE CONSTRAINT TRIGGER refuse_late AFTER UPDATE ON cases DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+    WHEN (NEW.case_id = 'refused late') EXECUTE FUNCTION refuse()`);
+  const caseIds = ['refused late', 'known 1', 'known 2'];
+  for (const case_id of caseIds) await service.complete(notification({ case_id }));
+  stopTimers();
+  const answers = await Promise.all(caseIds.map(async (case_id) => service.post(notification({ case_id, more: 1 }))));
+  expect(answers.map(({ status }) => status)).toEqual([400, 200, 200]);
+  const timelines = answers.map(async ({ headers }) => service.get(`/v1/notifications/${headers.get('x-request-id')}`));
+  expect((await Promise.all(timelines)).map(({ body }) => body['verdict'])).toEqual([undefined, 'changed', 'changed']);
 });
 
 test('what comes from the spool and will not be taken is kept in quarantine, and holds up nothing behind it', async () => {
