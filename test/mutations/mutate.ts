@@ -6,7 +6,7 @@ const serverUrl = inject('serverUrl');
 const workspaces = [await Workspace.create(serverUrl), await Workspace.create(serverUrl)];
 const idle = [...workspaces];
 
-/** A test that fails on the unchanged code catches nothing. Rows with the same tests share this run. */
+/** A test that fails on the unchanged code catches nothing. Rows with the same file and tests share this run. */
 const unchangedRuns = new Map<string, Promise<readonly string[]>>();
 
 afterAll(async () => {
@@ -17,11 +17,12 @@ describe.concurrent('a test fails', () => {
   it.for(readMutations())('$table: $breaks', async (mutation, { onTestFinished }) => {
     const workspace = idle.pop() as Workspace; // maxConcurrency is the number of workspaces
     onTestFinished(() => void idle.push(workspace));
-    const key = JSON.stringify(mutation.tests);
-    if (!unchangedRuns.has(key)) unchangedRuns.set(key, workspace.failuresOf(mutation.tests));
-    expect(await unchangedRuns.get(key), 'these tests fail without the mutation').toEqual([]);
-    await workspace.apply(mutation);
+    const key = JSON.stringify([mutation.file, mutation.tests]);
     try {
+      await workspace.apply({ ...mutation, replace: mutation.find }); // compiled in the same way as the mutation
+      if (!unchangedRuns.has(key)) unchangedRuns.set(key, workspace.failuresOf(mutation.tests));
+      expect(await unchangedRuns.get(key), 'these tests fail without the mutation').toEqual([]);
+      await workspace.apply(mutation);
       const failures = await workspace.failuresOf(mutation.tests);
       expect(failures, 'the mutation survives: no test fails').not.toEqual([]);
     } finally {

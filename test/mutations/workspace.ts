@@ -11,7 +11,9 @@ const ROOT = path.resolve(import.meta.dirname, '../..');
 const tsconfig = ts.readConfigFile(path.join(ROOT, 'tsconfig.json'), (file) => ts.sys.readFile(file)) as {
   config: { compilerOptions: object };
 };
-const { options: compilerOptions } = ts.convertCompilerOptionsFromJson(tsconfig.config.compilerOptions, ROOT);
+const { options } = ts.convertCompilerOptionsFromJson(tsconfig.config.compilerOptions, ROOT);
+/** `transpileModule` reads no package.json, and takes NodeNext for CommonJS: a service with such a module does not start. */
+const compilerOptions = { ...options, module: ts.ModuleKind.ESNext };
 
 /** A run that lasts longer than every test's own timeout hangs, and fails. */
 const RUN_TIMEOUT_MS = 400_000;
