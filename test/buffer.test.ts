@@ -60,6 +60,7 @@ test('a commit may take 700 ms: then its notification is acknowledged by the spo
   vi.advanceTimersByTime(699);
   expect([isAnswered, await metric('airudder_door_spooling')]).toEqual([false, 0]);
   vi.advanceTimersByTime(1);
+  expect(await metric('airudder_door_spooling')).toBe(1); // and not only once PostgreSQL gives the statement up
   expect((await answer).status).toBe(200);
   expect(await metric('airudder_spool_notifications')).toBe(1);
   vi.useRealTimers();
