@@ -78,19 +78,6 @@ test('while PostgreSQL is away notifications are accepted, and refused ones kept
   expect(kept.body).toMatchObject({ reason: 'not_json', count: 1 });
 });
 
-test('what was accepted while PostgreSQL was away is brought there oldest first, in more than one batch', async () => {
-  const { body } = await service.get('/v1/completions?from=now');
-  await postgres.stop();
-  const caseIds = Array.from({ length: 9 }, (_, n) => `queued ${n}`);
-  for (const case_id of caseIds) await service.complete(notification({ case_id, padding: 'x'.repeat(1_000_000) }));
-  postgres = await startEmbeddedPostgres(path.join(directory, 'postgres'), 'test', { port });
-  const read = async (): Promise<string[]> => {
-    const answer = await service.get(`/v1/completions?cursor=${body['next_cursor']}`);
-    return answer.body['data']?.map((event: Json) => event['case'].case_id);
-  };
-  await expect.poll(read, POLL).toEqual(caseIds);
-});
-
 test("a database that takes no writes is our own trouble, not the sender's", async () => {
   const client = new Client(postgres.url());
   await client.connect();
@@ -237,6 +224,19 @@ test('what comes from the spool and will not be taken is kept in quarantine, and
   expect((await service.get('/v1/cases?case_id=spooled%202')).body['data']).toHaveLength(1);
   const kept = (await service.get('/v1/quarantine?limit=1000')).body['data'] as Json[];
   expect(kept.find((each) => each['case_id'] === 'unstorable and spooled')).toMatchObject({ reason: 'unstorable' });
+});
+
+test('what was accepted while PostgreSQL was away is brought there oldest first, in more than one batch', async () => {
+  const { body } = await service.get('/v1/completions?from=now');
+  await postgres.stop();
+  const caseIds = Array.from({ length: 9 }, (_, n) => `queued ${n}`);
+  for (const case_id of caseIds) await service.complete(notification({ case_id, padding: 'x'.repeat(1_000_000) }));
+  postgres = await startEmbeddedPostgres(path.join(directory, 'postgres'), 'test', { port });
+  const read = async (): Promise<string[]> => {
+    const answer = await service.get(`/v1/completions?cursor=${body['next_cursor']}`);
+    return answer.body['data']?.map((event: Json) => event['case'].case_id);
+  };
+  await expect.poll(read, POLL).toEqual(caseIds);
 });
 
 async function ask<R extends object>(text: string): Promise<R[]> {
