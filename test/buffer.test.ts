@@ -2,9 +2,11 @@ import { Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { Client } from 'pg';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { Room } from '../src/ingest/room.js';
+import { POLL } from './support/chaos.js';
 import { notification, startService, type TestService, webhookPath } from './support/service.js';
+import { POLL_STOPPED, stopTimers } from './support/timers.js';
 
 let service: TestService;
 let other: Client;
@@ -17,26 +19,56 @@ beforeEach(async () => {
   await other.connect();
   await other.query('BEGIN');
 });
-afterEach(async () => other.end());
+afterEach(async () => {
+  vi.useRealTimers();
+  await other.end();
+});
 
 async function metric(name: string): Promise<number> {
   const { text } = await service.get('/metrics');
   return Number(new RegExp(`^${name} (.+)$`, 'm').exec(text)?.[1] ?? Number.NaN);
 }
 
+/** The lock of the test holds up a statement of the service, whose limits have begun by then. */
+async function awaitHeldUp(): Promise<void> {
+  const text = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+  await expect.poll(async () => service.database.query(text), POLL_STOPPED).toHaveLength(1);
+}
+
 test('what arrives while a commit is under way travels together in the next one', async () => {
+  stopTimers();
   await service.post(notification({ case_id: 'warm' }));
   const commits = await metric('airudder_commit_notifications_count');
   await other.query(`LOCK TABLE cases IN SHARE MODE`);
   const first = service.post(notification({ case_id: 'together' }));
-  await expect.poll(async () => metric('airudder_door_waiting_notifications')).toBe(1);
+  await awaitHeldUp();
   const others = Array.from({ length: 60 }, async (_, n) => service.post(notification({ case_id: `together ${n}` })));
-  await expect.poll(async () => metric('airudder_door_waiting_notifications')).toBe(61);
+  await expect.poll(async () => metric('airudder_door_waiting_notifications'), POLL_STOPPED).toBe(61);
   await other.query('COMMIT');
   for (const answer of await Promise.all([first, ...others])) expect(answer.status).toBe(200);
   expect(await metric('airudder_commit_notifications_count')).toBe(commits + 2);
   const { body } = await service.get('/v1/cases?limit=1000');
   expect(body['data'].filter((each: { case_id: string }) => each.case_id.startsWith('together'))).toHaveLength(61);
+});
+
+test('a commit may take 700 ms: then its notification is acknowledged by the spool, while PostgreSQL is still at it', async () => {
+  await service.post(notification({ case_id: 'warm' }));
+  stopTimers();
+  await other.query(`LOCK TABLE cases IN SHARE MODE`);
+  let isAnswered = false;
+  const answer = service.post(notification({ case_id: 'takes long' })).finally(() => (isAnswered = true));
+  await awaitHeldUp();
+  vi.advanceTimersByTime(699);
+  expect([isAnswered, await metric('airudder_door_spooling')]).toEqual([false, 0]);
+  vi.advanceTimersByTime(1);
+  expect(await metric('airudder_door_spooling')).toBe(1); // and not only once PostgreSQL gives the statement up
+  expect((await answer).status).toBe(200);
+  expect(await metric('airudder_spool_notifications')).toBe(1);
+  vi.useRealTimers();
+  await other.query('COMMIT');
+  await expect.poll(async () => metric('airudder_spool_notifications'), POLL).toBe(0);
+  const { body } = await service.get('/v1/cases?case_id=takes%20long');
+  expect(body['data'][0].notification_count).toBe(1);
 });
 
 test('the rows that all notifications name are neither written nor locked while nothing about them changes', async () => {

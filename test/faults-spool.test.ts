@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { audit } from './support/audit.js';
 import { LOAD_MS, POLL, TEST_TIMEOUT_MS } from './support/chaos.js';
-import { fillUp, makeDiskImage, mountDiskImage, mountSmallDisk, unmount } from './support/disk.js';
+import { fillUp, freeze, makeDiskImage, mountDiskImage, mountSmallDisk, thaw, unmount } from './support/disk.js';
 import { awaitDrained, type Booted, killHard, metric, readiness, Stage } from './support/stage.js';
 import { ofItsOwn, type Traffic } from './support/traffic.js';
 
@@ -133,17 +133,32 @@ test('a folder that is mended while PostgreSQL is away takes the spool, without 
 
 test('what the spool has acknowledged survives a power cut at the next moment', async (context) => {
   const folder = await stage.folder();
-  const [image, copy] = [`${folder}.image`, `${folder}-copy.image`];
+  const platter = `${folder}-platter`;
+  await makeDiskImage(context, `${platter}.image`, 128);
+  await mountDiskImage(context, platter, `${platter}.image`);
+  stage.afterwards(async () => unmount(platter));
+  const image = path.join(platter, 'disk.image');
   await makeDiskImage(context, image, 64);
   await mountDiskImage(context, folder, image);
   stage.afterwards(async () => unmount(folder));
   const database = await stage.postgres.createDatabase();
   await stage.postgres.kill();
   const service = await stage.boot(database, folder);
-  const traffic = stage.traffic([service.url]);
-  await traffic.run(LOAD_MS / 4);
-  await cp(image, copy);
-  await killHard(service);
+  const traffic = stage.traffic([service.url]).start();
+  await expect.poll(() => traffic.acknowledged, POLL).toBeGreaterThan(100);
+
+  const copy = `${folder}-copy.image`;
+  await freeze(context, platter);
+  try {
+    // From here on the disk keeps nothing: an answer that does not wait for it acknowledges what is not in the copy.
+    await expect.poll(() => traffic.refused, POLL).toBeGreaterThan(0);
+    await cp(image, copy);
+    service.process.kill('SIGKILL');
+  } finally {
+    await thaw(platter);
+  }
+  expect(await service.process.exitCode()).toBeNull();
+  await traffic.stop();
 
   const restored = await stage.folder();
   await mountDiskImage(context, restored, copy);

@@ -4,13 +4,13 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { migrate } from '../src/database/migrate.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../src/local/embedded-postgres.js';
 import { CLUSTER_PASSWORD, copyCluster } from './support/cluster.js';
-import { withoutCommitLimit } from './support/commit-limit.js';
 import { queryAt } from './support/query-at.js';
 import { type Json, notification, startService, type TestService } from './support/service.js';
+import { stopTimers, withStoppedTimers } from './support/timers.js';
 
 const READY = { status: 'ready', postgres: 'up', spool: 'empty', spooled: 0, quarantine: 'ok' };
 const POLL = { timeout: 30_000, interval: 50 };
@@ -39,6 +39,7 @@ afterAll(async () => {
   await postgres.stop();
   await rm(directory, { recursive: true });
 });
+afterEach(() => vi.useRealTimers());
 
 function databaseAt(url: string): TestService['database'] {
   return { url, query: async () => [], drop: async () => undefined };
@@ -182,7 +183,7 @@ test('while PostgreSQL hangs notifications are accepted within a second, and the
 });
 
 test('what the database itself will not take is refused and kept with its reason, and its neighbours are not harmed', async () => {
-  const answers = await withoutCommitLimit(async () =>
+  const answers = await withStoppedTimers(async () =>
     Promise.all(
       Array.from({ length: 60 }, async (_, n) =>
         service.post(notification({ case_id: n % 20 === 7 ? `unstorable ${n}` : `neighbour ${n}` })),
@@ -203,6 +204,19 @@ test('what the database itself will not take is refused and kept with its reason
   }
 });
 
+test('what the database refuses only at its commit is not acknowledged, and its neighbours are not harmed', async () => {
+  await ask(`
+    CREATE CONSTRAINT TRIGGER refuse_late AFTER UPDATE ON cases DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+    WHEN (NEW.case_id = 'refused late') EXECUTE FUNCTION refuse()`);
+  const caseIds = ['refused late', 'known 1', 'known 2'];
+  for (const case_id of caseIds) await service.complete(notification({ case_id }));
+  stopTimers();
+  const answers = await Promise.all(caseIds.map(async (case_id) => service.post(notification({ case_id, more: 1 }))));
+  expect(answers.map(({ status }) => status)).toEqual([400, 200, 200]);
+  const timelines = answers.map(async ({ headers }) => service.get(`/v1/notifications/${headers.get('x-request-id')}`));
+  expect((await Promise.all(timelines)).map(({ body }) => body['verdict'])).toEqual([undefined, 'changed', 'changed']);
+});
+
 test('what comes from the spool and will not be taken is kept in quarantine, and holds up nothing behind it', async () => {
   await postgres.stop();
   for (const case_id of ['spooled 1', 'unstorable and spooled', 'spooled 2']) {
@@ -214,6 +228,19 @@ test('what comes from the spool and will not be taken is kept in quarantine, and
   expect((await service.get('/v1/cases?case_id=spooled%202')).body['data']).toHaveLength(1);
   const kept = (await service.get('/v1/quarantine?limit=1000')).body['data'] as Json[];
   expect(kept.find((each) => each['case_id'] === 'unstorable and spooled')).toMatchObject({ reason: 'unstorable' });
+});
+
+test('what was accepted while PostgreSQL was away is brought there oldest first, in more than one batch', async () => {
+  const { body } = await service.get('/v1/completions?from=now');
+  await postgres.stop();
+  const caseIds = Array.from({ length: 9 }, (_, n) => `queued ${n}`);
+  for (const case_id of caseIds) await service.complete(notification({ case_id, padding: 'x'.repeat(1_000_000) }));
+  postgres = await startEmbeddedPostgres(path.join(directory, 'postgres'), 'test', { port });
+  const read = async (): Promise<string[]> => {
+    const answer = await service.get(`/v1/completions?cursor=${body['next_cursor']}`);
+    return answer.body['data']?.map((event: Json) => event['case'].case_id);
+  };
+  await expect.poll(read, POLL).toEqual(caseIds);
 });
 
 async function ask<R extends object>(text: string): Promise<R[]> {

@@ -12,7 +12,7 @@ import {
   startService,
   type TestService,
 } from './support/service.js';
-import { withoutLimits } from './support/without-limits.js';
+import { withStoppedTimers } from './support/timers.js';
 
 vi.setConfig({ testTimeout: 120_000 });
 const POLL = { timeout: 30_000, interval: 50 };
@@ -39,7 +39,7 @@ async function sendAll<T>(items: readonly T[], post: (item: T, n: number) => Pro
   const work = async (): Promise<void> => {
     for (let next = rest.shift(); next; next = rest.shift()) answers[next[0]] = await post(next[1], next[0]);
   };
-  await withoutLimits(async () => Promise.all(Array.from({ length: 50 }, work)));
+  await withStoppedTimers(async () => Promise.all(Array.from({ length: 50 }, work)));
   return answers;
 }
 

@@ -6,7 +6,7 @@ import { judge } from '../src/ingest/notification.js';
 import { Writer } from '../src/ingest/writer.js';
 import { ALL_KEY, type Answer, type Json, notification, READ_KEY, send, startService } from './support/service.js';
 import type { TestService } from './support/service.js';
-import { withoutLimits } from './support/without-limits.js';
+import { withStoppedTimers } from './support/timers.js';
 
 const BLIND_KEY = 'secret-of-who-operates-blindly';
 const config = {
@@ -237,7 +237,7 @@ describe('a replay', () => {
   test('loses no delivery that is counted at the same moment', async () => {
     const body = JSON.stringify(notification({ case_id: 'busy' }));
     const sent = 80;
-    await withoutLimits(async () => {
+    await withStoppedTimers(async () => {
       const posts = Array.from({ length: sent }, async (_, n) => {
         await sleep(n * 2);
         return (await (n % 2 ? service : other).post(body, { 'content-type': 'text/plain' })).status;

@@ -4,7 +4,7 @@ import { DataSource } from 'typeorm';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { dataSourceOptions, INGEST_POOL } from '../src/database/data-source.js';
 import { beginCase } from './support/begin-case.js';
-import { withoutCommitLimit } from './support/commit-limit.js';
+import { withStoppedTimers } from './support/timers.js';
 import { createDatabase, type TestDatabase } from './support/database.js';
 import { type Answer, notification, startService, type TestService } from './support/service.js';
 import { metric } from './support/stage.js';
@@ -72,7 +72,7 @@ test('connections that the operator ends are made anew, and nobody notices', asy
       SELECT pg_terminate_backend(pid) FROM pg_stat_activity
       WHERE datname = current_database() AND application_name LIKE 'airudder-notifications%'`);
     const caseIds = [`ended ${round}`, `ended ${round}`, `ended too ${round}`];
-    answers.push(...(await withoutCommitLimit(async () => postAll(caseIds))));
+    answers.push(...(await withStoppedTimers(async () => postAll(caseIds))));
   }
   await expectKeptOnce(answers);
   expect(await spooled()).toBe(before);
@@ -85,7 +85,7 @@ test('a commit whose answer was lost on the way is sent again, and is there once
   for (let round = 0; round < 10; round += 1) {
     cutter.cutAfterNextWrite();
     const caseIds = [`unclear ${round % 4}`, `unclear as well ${round}`];
-    answers.push(...(await withoutCommitLimit(async () => postAll(caseIds))));
+    answers.push(...(await withStoppedTimers(async () => postAll(caseIds))));
   }
   expect(cutter.cuts).toBe(10);
   expect(await retries('Error', 'ECONNRESET')).toBeGreaterThanOrEqual(10);
@@ -129,7 +129,7 @@ test('a deadlock with another transaction is survived', async () => {
   const waiting = async (): Promise<number> => metric(service.url, 'airudder_door_waiting_notifications');
   const locks = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
   const held = await beginCase(database, 'held');
-  const answers = await withoutCommitLimit(async () => {
+  const answers = await withStoppedTimers(async () => {
     const first = service.post(notification({ workflow_id: 'by hand', case_id: 'held', callee_number: '+62' }));
     await expect.poll(async () => database.query(locks), POLL).toHaveLength(1);
     // In one batch: the service makes "dead a", and waits for "dead b" while the other one waits for "dead a".
@@ -161,7 +161,7 @@ test.each(['40001', '40P01', '55P03', '57P01', '08000', '08003', '08006'])(
       END $$;
       CREATE TRIGGER fail_twice BEFORE INSERT ON cases FOR EACH ROW EXECUTE FUNCTION fail_twice()`);
     try {
-      await expectKeptOnce(await withoutCommitLimit(async () => postAll([`fails twice with ${sqlState}`])));
+      await expectKeptOnce(await withStoppedTimers(async () => postAll([`fails twice with ${sqlState}`])));
     } finally {
       await database.query(`DROP FUNCTION fail_twice CASCADE; DROP SEQUENCE attempts`);
     }

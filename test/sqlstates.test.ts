@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { POLL } from './support/chaos.js';
-import { withoutCommitLimit } from './support/commit-limit.js';
+import { withStoppedTimers } from './support/timers.js';
 import { type Json, newCase, startService, type TestService } from './support/service.js';
 import { metric } from './support/stage.js';
 
@@ -91,7 +91,7 @@ test.each([
 ])('a notification that PostgreSQL refuses with SQLSTATE %s (%s) is kept with that reason', async (sqlState) => {
   const body = newCase();
   await beginFailure(sqlState, body);
-  const answer = await withoutCommitLimit(async () => service.post(body));
+  const answer = await withStoppedTimers(async () => service.post(body));
   expect(answer.body).toMatchObject({ status: 400, code: 'unstorable' });
   const kept = await service.get(`/v1/quarantine/${answer.body['request_id']}`);
   expect(kept.body).toMatchObject({ reason: 'unstorable', case_id: body.case_id });

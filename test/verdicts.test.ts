@@ -1,5 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import { type Json, notification, startService, type TestService } from './support/service.js';
+import { type Answer, type Json, notification, startService, type TestService } from './support/service.js';
 
 let service: TestService;
 let replica: TestService;
@@ -62,6 +63,70 @@ test('first, repeat and changed follow each other in order of receipt', async ()
     last_notified_at: '2026-01-31T12:05:00.000Z',
     notification_count: 5,
     revision: 3,
+  });
+});
+
+describe('a delivery that differs from the one before it', () => {
+  const call = { nodetask_id: 'n1', nodetask_name: 'Call', node_type: 'call', task_id: 't1', extra: { a: 1, b: [2] } };
+  const sms = { nodetask_id: 'n2', nodetask_name: 'Sms', node_type: 'sms' };
+  const base = {
+    workflow_id: 'w',
+    workflow_name: 'Name',
+    case_id: 'c',
+    callee_number: '+62',
+    rows: [call, sms],
+    note: 1,
+  };
+
+  async function verdictsOfTwo(change: Json): Promise<string[]> {
+    const workflow_id = randomUUID();
+    await service.complete({ ...base, workflow_id });
+    await service.complete({ ...base, workflow_id, ...change });
+    const { body } = await service.get(`/v1/cases?workflow_id=${workflow_id}`);
+    const timelines = body['data'].map(async ({ id }: Json) => service.get(`/v1/cases/${id}/notifications`));
+    const answers = (await Promise.all(timelines)) as Answer[];
+    return answers.flatMap((answer) => answer.body['data'].map(({ verdict }: Json) => verdict as string));
+  }
+
+  test.each<[string, Json]>([
+    ['workflow_name', { workflow_name: 'Other' }],
+    ['the value of an unknown field', { note: 2 }],
+    ['the type of an unknown field', { note: '1' }],
+    ['the name of an unknown field', { note: undefined, remark: 1 }],
+    ['an unknown field more', { more: null }],
+    ['an unknown field less', { note: undefined }],
+    ['nodetask_id', { rows: [{ ...call, nodetask_id: 'n3' }, sms] }],
+    ['nodetask_name', { rows: [{ ...call, nodetask_name: 'Other' }, sms] }],
+    ['node_type', { rows: [{ ...call, node_type: 'email' }, sms] }],
+    ['task_id', { rows: [{ ...call, task_id: 't2' }, sms] }],
+    ['no task_id', { rows: [{ ...call, task_id: null }, sms] }],
+    ['an unknown field deep in a row', { rows: [{ ...call, extra: { a: 1, b: [3] } }, sms] }],
+    [
+      'the row of an unknown field',
+      {
+        rows: [
+          { ...call, extra: undefined },
+          { ...sms, extra: call.extra },
+        ],
+      },
+    ],
+    ['the order of rows', { rows: [sms, call] }],
+    ['a row less', { rows: [call] }],
+    ['a row twice', { rows: [call, sms, sms] }],
+  ])('by %s alone is a change and not a repeat', async (_, change) => {
+    expect(await verdictsOfTwo(change)).toEqual(['first', 'changed']);
+  });
+
+  test.each(['case_id', 'callee_number'])('by %s alone is the first of another case', async (field) => {
+    expect(await verdictsOfTwo({ [field]: 'other' })).toEqual(['first', 'first']);
+  });
+
+  test.each<[string, Json]>([
+    ['the order of keys', Object.fromEntries(Object.entries(base).toReversed().slice(0, -1))],
+    ['the order of keys in an unknown field', { rows: [{ ...call, extra: { b: [2], a: 1 } }, sms] }],
+    ['the way to say that there is no task', { rows: [call, { ...sms, task_id: '' }] }],
+  ])('by %s alone is a repeat', async (_, change) => {
+    expect(await verdictsOfTwo(change)).toEqual(['first', 'repeat']);
   });
 });
 

@@ -14,18 +14,20 @@ afterAll(async () => {
 });
 
 describe.concurrent('a test fails', () => {
-  it.for(readMutations())('$table: $breaks', async (mutation, { onTestFinished }) => {
-    const workspace = idle.pop() as Workspace; // maxConcurrency is the number of workspaces
-    onTestFinished(() => void idle.push(workspace));
-    const key = JSON.stringify(mutation.tests);
-    if (!unchangedRuns.has(key)) unchangedRuns.set(key, workspace.failuresOf(mutation.tests));
-    expect(await unchangedRuns.get(key), 'these tests fail without the mutation').toEqual([]);
-    await workspace.apply(mutation);
-    try {
-      const failures = await workspace.failuresOf(mutation.tests);
-      expect(failures, 'the mutation survives: no test fails').not.toEqual([]);
-    } finally {
-      await workspace.revert(mutation.file);
-    }
-  });
+  for (const mutation of readMutations()) {
+    it(`${mutation.table}: ${mutation.breaks}`, async ({ onTestFinished }) => {
+      const workspace = idle.pop() as Workspace; // maxConcurrency is the number of workspaces
+      onTestFinished(() => void idle.push(workspace));
+      await workspace.apply(mutation);
+      try {
+        const failures = await workspace.failuresOf(mutation.tests);
+        expect(failures, 'the mutation survives: no test fails').not.toEqual([]);
+      } finally {
+        await workspace.revert(mutation.file);
+      }
+      const key = JSON.stringify(mutation.tests);
+      if (!unchangedRuns.has(key)) unchangedRuns.set(key, workspace.failuresOf(mutation.tests));
+      expect(await unchangedRuns.get(key), 'these tests fail without the mutation').toEqual([]);
+    });
+  }
 });

@@ -12,11 +12,13 @@ const tsconfig = ts.readConfigFile(path.join(ROOT, 'tsconfig.json'), (file) => t
   config: { compilerOptions: object };
 };
 const { options } = ts.convertCompilerOptionsFromJson(tsconfig.config.compilerOptions, ROOT);
-/** With NodeNext `transpileModule`, which reads no package.json, would write CommonJS. */
+/** `transpileModule` reads no package.json and takes NodeNext for CommonJS, and a service with such a module does not start. */
 const compilerOptions = { ...options, module: ts.ModuleKind.ESNext };
 
 /** A run that lasts longer than every test's own timeout hangs, and fails. */
 const RUN_TIMEOUT_MS = 400_000;
+/** A condition that a mutation prevents is awaited in vain, so not for the whole minute of the suite. */
+const RUN_OPTIONS = ['--reporter=json', '--expect.poll.timeout=20000'];
 
 interface Report {
   readonly testResults: readonly {
@@ -72,7 +74,7 @@ export class Workspace {
     const files = Object.keys(tests);
     const result = await run(
       process.execPath,
-      ['node_modules/vitest/vitest.mjs', 'run', ...files, '-t', names, '--reporter=json', '--outputFile', reportFile],
+      ['node_modules/vitest/vitest.mjs', 'run', ...files, '-t', names, ...RUN_OPTIONS, '--outputFile', reportFile],
       { cwd: this.directory, env: this.environment(), timeout: RUN_TIMEOUT_MS, killSignal: 'SIGKILL' },
     ).catch((error: unknown) => error as { killed: boolean; stderr: string });
     if ('killed' in result && result.killed) return ['the run hangs'];

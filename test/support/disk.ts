@@ -1,8 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { TestContext } from 'vitest';
+import { type TestContext, vi } from 'vitest';
 import { run } from '../../src/local/server-user.js';
-import { skip } from './chaos.js';
+import { POLL, skip } from './chaos.js';
 
 /** Mounts a disk of a few bytes, in memory; where that is not possible the test is skipped. */
 export async function mountSmallDisk(context: TestContext, folder: string, kilobytes: number): Promise<void> {
@@ -22,9 +22,18 @@ export async function mountDiskImage(context: TestContext, folder: string, image
   await orSkip(context, async () => mount(folder, '-o', 'loop,commit=300', image));
 }
 
-/** Whoever has a file open on it is told that the disk is busy: end them first. */
+/** A disk that takes nothing more until it thaws: a file on it keeps exactly the bytes of this moment. */
+export async function freeze(context: TestContext, folder: string): Promise<void> {
+  await orSkip(context, async () => void (await run('fsfreeze', ['--freeze', folder])));
+}
+
+export async function thaw(folder: string): Promise<void> {
+  await run('fsfreeze', ['--unfreeze', folder]);
+}
+
+/** Whoever has a file open on it is told that the disk is busy: end them first. A disk in it may take a moment to let go. */
 export async function unmount(folder: string): Promise<void> {
-  await run('umount', [folder]);
+  await vi.waitFor(async () => run('umount', [folder]), POLL);
 }
 
 export async function fillUp(folder: string): Promise<void> {

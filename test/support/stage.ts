@@ -46,7 +46,7 @@ export class Stage {
     return traffic;
   }
 
-  /** What is to be done when the processes of this test are gone. */
+  /** What is to be done when the processes of this test are gone: the last one first. */
   afterwards(work: () => Promise<void>): void {
     this.#afterwards.push(work);
   }
@@ -57,7 +57,7 @@ export class Stage {
     await Promise.all(this.#running.splice(0).map(async (process) => process.exitCode()));
     for (const traffic of this.#traffic) traffic.close();
     await Promise.all(this.#traffic.splice(0).map(async (traffic) => traffic.stop()));
-    for (const work of this.#afterwards.splice(0)) await work();
+    for (const work of this.#afterwards.splice(0).toReversed()) await work();
     this.postgres.resume();
     await this.postgres.start();
   }
