@@ -47,7 +47,7 @@ afterAll(async () => {
 const delivery = fc
   .record({
     caseId: fc.constantFrom('a', 'b', 'c'),
-    time: fc.nat(5),
+    time: fc.nat(2),
     content: fc.nat(2),
     name: fc.constantFrom('A', 'B'),
   })
@@ -130,6 +130,22 @@ test('a name that flips back is right in the end, even if the one who said it la
   expect(await database.query(`SELECT workflow_name FROM workflows`)).toEqual([{ workflow_name: 'A' }]);
   await renaming.end();
   await holder.end();
+});
+
+test('a name that flips back within a millisecond is that of the greatest id', async () => {
+  await database.query(`TRUNCATE workflows, node_tasks, cases, case_node_tasks, notifications`);
+  const [writer] = writers as [Writer];
+  await writeAll(writer, [toNotification({ caseId: 'a', time: 0, content: 1, name: 'A' })]);
+  const [renaming, flippingBack, renamingOneNode] = [newId(), newId(), newId()].toSorted();
+  const at = (id: string | undefined, kinds: Kinds): Notification => ({ ...toNotification(kinds), id: id as string });
+  await writeAll(writer, [at(flippingBack, { caseId: 'b', time: 1, content: 1, name: 'A' })]); // repeats the stored names
+  await writeAll(writer, [
+    at(renaming, { caseId: 'c', time: 1, content: 1, name: 'B' }),
+    at(renamingOneNode, { caseId: 'd', time: 1, content: 0, name: 'B' }),
+  ]);
+  await names[0]?.settled();
+  const named = await database.query(`SELECT nodetask_name FROM node_tasks ORDER BY nodetask_id`);
+  expect(named).toEqual([{ nodetask_name: 'Call B' }, { nodetask_name: 'Call A' }]);
 });
 
 test('a deadlock does not keep a name from being put right', async () => {

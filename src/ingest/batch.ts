@@ -32,7 +32,7 @@ export interface Renaming {
   readonly since: Naming;
 }
 
-type Naming = Pick<WorkflowEntity, 'named_at' | 'named_by'>;
+export type Naming = Pick<WorkflowEntity, 'named_at' | 'named_by'>;
 
 export interface Written {
   /** Not of those whose new case was known after all. */
@@ -68,7 +68,13 @@ export async function writeBatch(
 
 function oldestIn({ workflows, nodeTasks }: NameRows, workflowId: string): Naming {
   const namings: Naming[] = [...workflows, ...nodeTasks].filter(({ workflow_id }) => workflow_id === workflowId);
-  return namings.reduce((oldest, naming) => (naming.named_at < oldest.named_at ? naming : oldest));
+  return namings.reduce(olderOf);
+}
+
+/** Deliveries of the same millisecond are ordered by id. */
+export function olderOf(one: Naming, other: Naming): Naming {
+  const ms = one.named_at.getTime() - other.named_at.getTime();
+  return ms < 0 || (ms === 0 && one.named_by < other.named_by) ? one : other;
 }
 
 /** In the order of the parameters of `WRITE_BATCH`, but for the last one. */

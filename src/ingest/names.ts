@@ -4,7 +4,7 @@ import { DataSource } from 'typeorm';
 import type { NodeTaskEntity, WorkflowEntity } from '../database/entities.js';
 import { describeError } from '../database/errors.js';
 import { Metrics } from '../operations/metrics.js';
-import { type NameRows, type Renaming, writeBatch } from './batch.js';
+import { type NameRows, olderOf, type Renaming, writeBatch } from './batch.js';
 import { Connection, type Statement } from '../database/connection.js';
 import { type Batch, fold } from './fold.js';
 import { judgeAgain, type Kind, type Notification } from './notification.js';
@@ -47,7 +47,7 @@ export class Names {
       const since = this.#open.get(renaming.workflowId)?.since ?? renaming.since;
       this.#open.set(renaming.workflowId, {
         ...renaming,
-        since: since.named_at < renaming.since.named_at ? since : renaming.since,
+        since: olderOf(since, renaming.since),
       });
     }
     if (this.#open.size > 0) this.#running ??= this.run().finally(() => (this.#running = undefined));
