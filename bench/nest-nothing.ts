@@ -1,11 +1,11 @@
 import { Controller, Get, HttpCode, Module, Post, Query } from '@nestjs/common';
 import { NeedsScope } from '../src/access/api-key.guard.js';
-import { Sees, Sight } from '../src/access/sight.js';
+import { Sees, Sight } from '../src/access/disclosure/disclosure.js';
 import { createApp } from '../src/app.js';
 import { AppModule } from '../src/app.module.js';
-import { parseConfig } from '../src/config.js';
-import { NoQuery } from '../src/http/validation.js';
-import { IdParam } from '../src/query/found.js';
+import { parseConfig } from '../src/config/config.js';
+import { NoQuery } from '../src/http/rest/validation.js';
+import { IdParam } from '../src/http/rest/id-params.js';
 import { serve } from './child.js';
 
 const [databaseUrl = '', dataDir = ''] = process.argv.slice(2);

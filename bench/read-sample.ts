@@ -1,10 +1,10 @@
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { dataSourceOptions } from '../src/database/data-source.js';
-import { DoorState } from '../src/operations/door-state.js';
-import { Metrics } from '../src/operations/metrics.js';
-import { Cursors } from '../src/query/cursor.js';
-import { Reads } from '../src/query/reads.js';
+import { DoorState } from '../src/metrics/ingest-status.js';
+import { Metrics } from '../src/metrics/metrics.js';
+import { Cursors } from '../src/http/rest/cursor.js';
+import { Reads } from '../src/database/query-router.js';
 
 /** So many different cases are asked for in turn. */
 const CASES = 20_000;

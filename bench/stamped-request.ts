@@ -1,4 +1,4 @@
-import { PROVIDER_EXAMPLE } from '../src/ingest/provider-example.js';
+import { PROVIDER_EXAMPLE } from '../src/ingest/notification/provider-example.js';
 
 /** The cases of the load belong to so many workflows, as in the hour in which several of them end. */
 export const WORKFLOWS = 20;

@@ -6,7 +6,7 @@ import { KEY } from './read.js';
 import { measure, nameWorkflows, perSecond } from './measure.js';
 import type { Options } from './options.js';
 import { print } from './print.js';
-import { PROVIDER_EXAMPLE } from '../src/ingest/provider-example.js';
+import { PROVIDER_EXAMPLE } from '../src/ingest/notification/provider-example.js';
 
 export const WAITERS = 1_000;
 const WAKES = 100;

@@ -1,4 +1,4 @@
-import { parseConfig, readEnvironment } from '../src/config.js';
+import { parseConfig, readEnvironment } from '../src/config/config.js';
 import { findLocalInstance } from '../src/local/data-dir-lock.js';
 
 /** Where the service listens that uses DATA_DIR now. @throws Error that says what to do */

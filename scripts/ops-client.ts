@@ -1,5 +1,5 @@
-import { GENERATED_API_KEY, readSecret } from '../src/access/generated-secrets.js';
-import { parseConfig, readEnvironment } from '../src/config.js';
+import { GENERATED_API_KEY, readSecret } from '../src/config/generated-secrets.js';
+import { parseConfig, readEnvironment } from '../src/config/config.js';
 import { findServiceUrl, THIS_MACHINE } from './local-service.js';
 
 const TIMEOUT_MS = 120_000;

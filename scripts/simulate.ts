@@ -4,9 +4,9 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { urlToHttpOptions } from 'node:url';
 import { parseArgs, type ParseArgsConfig } from 'node:util';
-import { isSecretDigest } from '../src/access/digest.js';
-import { GENERATED_WEBHOOK_TOKEN, readSecret } from '../src/access/generated-secrets.js';
-import { parseConfig, readEnvironment } from '../src/config.js';
+import { isSecretDigest } from '../src/config/secret-digest.js';
+import { GENERATED_WEBHOOK_TOKEN, readSecret } from '../src/config/generated-secrets.js';
+import { parseConfig, readEnvironment } from '../src/config/config.js';
 import { findServiceUrl, THIS_MACHINE } from './local-service.js';
 import { type Mixture, type Post, simulateNotifications } from './simulated-notifications.js';
 import {

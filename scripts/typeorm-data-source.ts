@@ -1,5 +1,5 @@
 import { DataSource } from 'typeorm';
-import { parseConfig, readEnvironment } from '../src/config.js';
+import { parseConfig, readEnvironment } from '../src/config/config.js';
 import { dataSourceOptions } from '../src/database/data-source.js';
 
 /** What `npm run migration:…` works on: the database at DATABASE_URL. Local mode migrates itself at each start. */

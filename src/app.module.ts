@@ -1,12 +1,12 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { AccessModule } from './access/access.module.js';
-import { CONFIG, type Config } from './config.js';
+import { CONFIG, type Config } from './config/config.js';
 import { dataSourceOptions, INGEST_POOL, QUERY, QUERY_POOL } from './database/data-source.js';
 import { IngestModule } from './ingest/ingest.module.js';
-import { OperationsModule } from './operations/operations.module.js';
+import { OperationsModule } from './health/health.module.js';
 import { OperatorModule } from './operator/operator.module.js';
-import { PagesController } from './http/pages.controller.js';
+import { PagesController } from './http/problem/problem-pages.controller.js';
 import { QueryModule } from './query/query.module.js';
 
 /** The whole service, for one configuration. */

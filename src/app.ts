@@ -3,17 +3,17 @@ import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import helmet from 'helmet';
 import { AppModule } from './app.module.js';
-import type { Config } from './config.js';
-import { answerBrokenRequests } from './http/broken-requests.js';
-import { applyHttpRules } from './http/http-rules.js';
-import { serveOpenApi } from './http/openapi.js';
-import { ProblemFilter } from './http/problem.filter.js';
-import { PromptExpressAdapter } from './http/server.js';
-import { RequestValidation } from './http/validation.js';
-import { Door } from './ingest/door.js';
-import { takeShortWay } from './ingest/short-way.js';
-import { Metrics } from './operations/metrics.js';
-import { observeRequests } from './operations/observe-requests.js';
+import type { Config } from './config/config.js';
+import { answerBrokenRequests } from './http/server/malformed-requests.js';
+import { applyHttpRules } from './http/rest/response-headers.js';
+import { serveOpenApi } from './http/rest/openapi.js';
+import { ProblemFilter } from './http/problem/problem.filter.js';
+import { PromptExpressAdapter } from './http/server/http-server.js';
+import { RequestValidation } from './http/rest/validation.js';
+import { Door } from './ingest/webhook/webhook-handler.js';
+import { takeShortWay } from './ingest/webhook/fast-path.js';
+import { Metrics } from './metrics/metrics.js';
+import { observeRequests } from './http/server/observe-requests.js';
 
 /**
  * Builds the service, ready to `listen`, but neither connected to its database (`DatabaseStart`) nor with its spool

@@ -5,17 +5,17 @@ import { ConsoleLogger, Logger } from '@nestjs/common';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { getDataSourceToken } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
-import { addGeneratedSecrets, readOrMakeSecret } from './access/generated-secrets.js';
+import { addGeneratedSecrets, readOrMakeSecret } from './config/generated-secrets.js';
 import { createApp } from './app.js';
-import { type Config, ConfigError, parseConfig, readEnvironment } from './config.js';
+import { type Config, ConfigError, parseConfig, readEnvironment } from './config/config.js';
 import { describeError, isDatabaseUnavailable } from './database/errors.js';
 import { QUERY } from './database/data-source.js';
-import { DatabaseStart } from './database/start.js';
-import { Intake } from './ingest/intake.js';
+import { DatabaseStart } from './database/database-startup.js';
+import { Intake } from './ingest/ingest-lifecycle.js';
 import { renderBanner } from './local/banner.js';
 import { DataDirLock } from './local/data-dir-lock.js';
 import { startEmbeddedPostgres } from './local/embedded-postgres.js';
-import { Retention } from './operator/retention.js';
+import { Retention } from './operator/retention/retention.job.js';
 import { prepareShutdown } from './shutdown.js';
 
 export interface Service {

@@ -1,6 +1,6 @@
 import type { NestExpressApplication } from '@nestjs/platform-express';
-import { trackConnections } from './operations/connections.js';
-import { Watcher } from './query/watcher.js';
+import { trackConnections } from './http/server/graceful-shutdown.js';
+import { Watcher } from './query/waiting/commit-watcher.js';
 
 /** Time that requests in progress get to be answered. */
 const ANSWER_GRACE_MS = 3_000;

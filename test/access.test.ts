@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { makeApiKey, type Scope } from '../src/access/api-key.js';
+import { makeApiKey, type Scope } from '../src/config/api-key.js';
 import { type Json, send, startService, type TestService, TOKEN } from './support/service.js';
 
 const SCOPE_SETS: Scope[][] = [

@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { networkOf, parseAddress, parseRanges } from '../src/access/addresses.js';
-import { ClientAddress } from '../src/access/client-address.js';
-import type { Config } from '../src/config.js';
+import { networkOf, parseAddress, parseRanges } from '../src/config/ip-ranges.js';
+import { ClientAddress } from '../src/access/rate-limit/client-address.js';
+import type { Config } from '../src/config/config.js';
 import { notification, startService, type TestService, webhookPath } from './support/service.js';
 
 const ALLOWED = parseRanges('203.0.113.0/24, 198.51.100.7, 2001:db8:5::/48');

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { makeApiKey } from '../src/access/api-key.js';
+import { makeApiKey } from '../src/config/api-key.js';
 import {
   ALL_KEY,
   type Answer,

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
-import { Room } from '../src/ingest/room.js';
+import { Room } from '../src/ingest/webhook/admission.js';
 import { POLL } from './support/chaos.js';
 import { notification, startService, type TestService, webhookPath } from './support/service.js';
 import { POLL_STOPPED, stopTimers } from './support/timers.js';

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { migrate } from '../src/database/migrate.js';
-import { HORIZON } from '../src/query/feed-horizon.js';
+import { HORIZON } from '../src/database/feed-position.sql.js';
 import { beginCase, type OpenTransaction } from './support/begin-case.js';
 import {
   ALL_KEY,

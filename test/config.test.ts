@@ -3,10 +3,10 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { findBySecret } from '../src/access/api-key.js';
-import { maskNumber } from '../src/access/mask.js';
-import { parseConfig } from '../src/config.js';
-import { SETTINGS } from '../src/settings.js';
+import { findBySecret } from '../src/config/api-key.js';
+import { maskNumber } from '../src/access/disclosure/mask.js';
+import { parseConfig } from '../src/config/config.js';
+import { SETTINGS } from '../src/config/settings.js';
 
 const LOCKED = { WEBHOOK_TOKENS: 'token', API_KEYS: 'team:read:secret', DATABASE_URL: 'postgres://u:p@h:5432/d' };
 

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { beforeAll, expect, test } from 'vitest';
-import { makeApiKey } from '../src/access/api-key.js';
-import { trackConnections } from '../src/operations/connections.js';
+import { makeApiKey } from '../src/config/api-key.js';
+import { trackConnections } from '../src/http/server/graceful-shutdown.js';
 import { Contract, type Operation, typeOf } from './support/contract.js';
 import { createDatabase } from './support/database.js';
 import {

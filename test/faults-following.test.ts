@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { migrate } from '../src/database/migrate.js';
-import { Reads } from '../src/query/reads.js';
+import { Reads } from '../src/database/query-router.js';
 import { DurablePostgres } from './support/durable-postgres.js';
 import {
   READ_KEY,

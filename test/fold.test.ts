@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { CaseEntity, Verdict } from '../src/database/entities.js';
-import { comesOutOfOrder, type Delivered, fold, inOrderOfReceipt } from '../src/ingest/fold.js';
-import type { Notification } from '../src/ingest/notification.js';
+import { comesOutOfOrder, type Delivered, fold, inOrderOfReceipt } from '../src/ingest/write/fold.js';
+import type { Notification } from '../src/ingest/notification/notification.js';
 
 /** Few cases, times and contents, so that deliveries collide in every way. */
 const delivery = fc.record({ caseId: fc.constantFrom('a', 'b'), time: fc.nat(4), content: fc.nat(2) });

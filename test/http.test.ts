@@ -5,9 +5,9 @@ import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { ApiOkResponse } from '@nestjs/swagger';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { applyHttpRules } from '../src/http/http-rules.js';
-import { ProblemFilter } from '../src/http/problem.filter.js';
-import { PROBLEMS } from '../src/http/problem.js';
+import { applyHttpRules } from '../src/http/rest/response-headers.js';
+import { ProblemFilter } from '../src/http/problem/problem.filter.js';
+import { PROBLEMS } from '../src/http/problem/problem.js';
 import {
   ALL_KEY,
   type Answer,

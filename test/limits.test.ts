@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { makeApiKey } from '../src/access/api-key.js';
-import { parseRanges } from '../src/access/addresses.js';
-import type { Config } from '../src/config.js';
+import { makeApiKey } from '../src/config/api-key.js';
+import { parseRanges } from '../src/config/ip-ranges.js';
+import type { Config } from '../src/config/config.js';
 import {
   ALL_KEY,
   type Answer,

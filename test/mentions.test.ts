@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { casesNamedIn, mentions, numbersIn } from '../src/ingest/mentions.js';
+import { casesNamedIn, mentions, numbersIn } from '../src/ingest/erasure/body-search.js';
 
 const NUMBER = '+62 811-0000';
 const names = (body: string): boolean => mentions(Buffer.from(body), { callee_number: NUMBER });

@@ -2,10 +2,10 @@ import { readFile } from 'node:fs/promises';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createApp } from '../src/app.js';
-import { parseConfig } from '../src/config.js';
-import { renderOpenApi } from '../src/http/openapi.js';
-import { PROBLEMS } from '../src/http/problem.js';
-import { PROVIDER_EXAMPLE } from '../src/ingest/provider-example.js';
+import { parseConfig } from '../src/config/config.js';
+import { renderOpenApi } from '../src/http/rest/openapi.js';
+import { PROBLEMS } from '../src/http/problem/problem.js';
+import { PROVIDER_EXAMPLE } from '../src/ingest/notification/provider-example.js';
 import { type Json, send, startService, type TestService, webhookPath } from './support/service.js';
 
 let service: TestService;

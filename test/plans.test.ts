@@ -1,19 +1,19 @@
 import { plainToInstance } from 'class-transformer';
 import { escapeLiteral } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { CaseFilter, CaseQuery } from '../src/query/case.query.js';
-import { listStatement } from '../src/query/cases.reader.js';
-import { GET_CASE } from '../src/query/cases.statement.js';
-import { READ_COMPLETIONS, READ_END } from '../src/query/completions.reader.js';
-import { LOOK_UP } from '../src/query/lookup.reader.js';
-import { GET_NOTIFICATION, LIST_NOTIFICATIONS_OF_CASE } from '../src/query/notifications.reader.js';
-import { LIST_REVEALS, LIST_REVEALS_OF_KEY } from '../src/operator/audit.reader.js';
+import { CaseFilter, CaseQuery } from '../src/query/cases/case-filter.dto.js';
+import { listStatement } from '../src/query/cases/cases.reader.js';
+import { GET_CASE } from '../src/query/cases/cases.sql.js';
+import { READ_COMPLETIONS, READ_END } from '../src/query/feed/feed.reader.js';
+import { LOOK_UP } from '../src/query/lookup/lookup.reader.js';
+import { GET_NOTIFICATION, LIST_NOTIFICATIONS_OF_CASE } from '../src/query/notifications/notifications.reader.js';
+import { LIST_REVEALS, LIST_REVEALS_OF_KEY } from '../src/operator/audit/audit.reader.js';
 import {
   LOCK_CASES_OF_CASE,
   LOCK_CASES_OF_NUMBER,
   READ_QUARANTINE,
   REMOVE_CASES,
-} from '../src/operator/erasure.statements.js';
+} from '../src/operator/erasure/erasure.sql.js';
 import {
   LOCK_OLD_CASES,
   MOVE_FEED_START,
@@ -23,21 +23,21 @@ import {
   REMOVE_REFUSED,
   REMOVE_REVEALS,
   SCAN_CASES,
-} from '../src/operator/retention.statements.js';
+} from '../src/operator/retention/retention.sql.js';
 import type { Statement } from '../src/database/connection.js';
-import { READ_ARRIVALS } from '../src/query/arrivals.statement.js';
-import type { QuarantineFilter } from '../src/operator/quarantine.query.js';
+import { READ_ARRIVALS } from '../src/query/waiting/commit-watcher.sql.js';
+import type { QuarantineFilter } from '../src/operator/quarantine/quarantine-query.dto.js';
 import {
   batchStatement,
   findStatement,
   LIST_ACTIONS,
   listStatement as listQuarantine,
-} from '../src/operator/quarantine.statement.js';
-import { NAME_NODE_TASKS, NAME_WORKFLOWS } from '../src/query/export.names.js';
-import { EXPORT_SETTINGS, exportStatement } from '../src/query/export.reader.js';
-import { STATS_SETTINGS } from '../src/query/stats.reader.js';
-import { LIST_NODE_TYPES, statsStatement } from '../src/query/stats.statement.js';
-import { GET_WORKFLOW, LIST_NODE_TASKS, LIST_WORKFLOWS } from '../src/query/workflows.reader.js';
+} from '../src/operator/quarantine/quarantine.sql.js';
+import { NAME_NODE_TASKS, NAME_WORKFLOWS } from '../src/query/export/export-labels.reader.js';
+import { EXPORT_SETTINGS, exportStatement } from '../src/query/export/export.reader.js';
+import { STATS_SETTINGS } from '../src/query/stats/stats.reader.js';
+import { LIST_NODE_TYPES, statsStatement } from '../src/query/stats/stats.sql.js';
+import { GET_WORKFLOW, LIST_NODE_TASKS, LIST_WORKFLOWS } from '../src/query/workflows/workflows.reader.js';
 import { createDatabase, type TestDatabase } from './support/database.js';
 
 /** Enough that reading a whole table is never the cheap way. Each case has three node tasks. */

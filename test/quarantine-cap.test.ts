@@ -1,6 +1,6 @@
 import { Client } from 'pg';
 import { afterEach, expect, test, vi } from 'vitest';
-import type { Config } from '../src/config.js';
+import type { Config } from '../src/config/config.js';
 import { createDatabase, type TestDatabase } from './support/database.js';
 import { countBlocked, hold } from './support/hold.js';
 import {

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { makeApiKey } from '../src/access/api-key.js';
-import { judge } from '../src/ingest/notification.js';
-import { Writer } from '../src/ingest/writer.js';
+import { makeApiKey } from '../src/config/api-key.js';
+import { judge } from '../src/ingest/notification/notification.js';
+import { Writer } from '../src/ingest/write/writer.js';
 import { ALL_KEY, type Answer, type Json, notification, READ_KEY, send, startService } from './support/service.js';
 import type { TestService } from './support/service.js';
 import { withStoppedTimers } from './support/timers.js';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Quota } from '../src/access/quota.js';
+import { Quota } from '../src/access/rate-limit/fixed-window.js';
 
 describe('a quota', () => {
   test('is there again after a minute', () => {

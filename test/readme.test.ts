@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import { PROVIDER_EXAMPLE } from '../src/ingest/provider-example.js';
+import { PROVIDER_EXAMPLE } from '../src/ingest/notification/provider-example.js';
 
 const readme = await readFile('README.md', 'utf8');
 

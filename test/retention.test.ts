@@ -1,6 +1,6 @@
 import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { Retention } from '../src/operator/retention.js';
+import { Retention } from '../src/operator/retention/retention.job.js';
 import { beginCase } from './support/begin-case.js';
 import { createDatabase, type TestDatabase } from './support/database.js';
 import { countBlocked, hold } from './support/hold.js';

@@ -1,9 +1,9 @@
 import { IsOptional, IsString, ValidateIf, ValidateNested } from 'class-validator';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { compileRules } from '../src/ingest/compiled-rules.js';
-import { PROVIDER_EXAMPLE } from '../src/ingest/provider-example.js';
-import { findErrors, isValid, MAX_ID_BYTES, toCandidate } from '../src/ingest/workflow-list-completion.js';
+import { compileRules } from '../src/ingest/notification/compiled-validator.js';
+import { PROVIDER_EXAMPLE } from '../src/ingest/notification/provider-example.js';
+import { findErrors, isValid, MAX_ID_BYTES, toCandidate } from '../src/ingest/notification/workflow-list-completion.js';
 
 const FIELDS = ['workflow_id', 'workflow_name', 'case_id', 'callee_number', 'rows'];
 const ROW_FIELDS = ['nodetask_id', 'nodetask_name', 'node_type', 'task_id'];

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
-import { CompletionsReader } from '../src/query/completions.reader.js';
-import { Reads } from '../src/query/reads.js';
-import { ARRIVED, type Watch } from '../src/query/watch.js';
-import { Watcher } from '../src/query/watcher.js';
+import { CompletionsReader } from '../src/query/feed/feed.reader.js';
+import { Reads } from '../src/database/query-router.js';
+import { ARRIVED, type Watch } from '../src/query/waiting/subscription.js';
+import { Watcher } from '../src/query/waiting/commit-watcher.js';
 import { beginCase } from './support/begin-case.js';
 import { ALL_KEY, type Answer, type Json, newCase, send, startService, type TestService } from './support/service.js';
 import { metric } from './support/stage.js';

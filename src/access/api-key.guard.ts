@@ -11,15 +11,15 @@ import {
 import { Reflector } from '@nestjs/core';
 import { ApiBearerAuth, ApiExtension } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
-import { SCOPE_EXTENSION } from '../http/describe-all.js';
-import { Problem } from '../http/problem.js';
-import { requestIdOf, routeOf } from '../http/request.js';
-import type { ApiKey, Scope } from './api-key.js';
-import { ApiKeys } from './api-keys.js';
-import { Limits } from './limits.js';
-import { RecordReveals } from './record-reveals.js';
-import { RevealLog } from './reveal-log.js';
-import { giveSight, Sight } from './sight.js';
+import { SCOPE_EXTENSION } from '../http/rest/openapi-common.js';
+import { Problem } from '../http/problem/problem.js';
+import { requestIdOf, routeOf } from '../http/request-id.js';
+import type { ApiKey, Scope } from '../config/api-key.js';
+import { ApiKeys } from './api-key-store.js';
+import { Limits } from './rate-limit/rate-limiter.js';
+import { RecordReveals } from './disclosure/disclosure.interceptor.js';
+import { RevealLog } from './disclosure/disclosure-log.js';
+import { giveSight, Sight } from './disclosure/disclosure.js';
 
 const SCOPE = 'scope';
 

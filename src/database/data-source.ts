@@ -7,7 +7,7 @@ import { AddErasureAndRetention1795651200000 } from '../../migrations/1795651200
 import { AddAudit1795737600000 } from '../../migrations/1795737600000-add-audit.js';
 import { entities } from './entities.js';
 import { driverWithReplicas } from './replica-pool.js';
-import { StrictClient } from './strict-client.js';
+import { StrictClient } from './timeout-client.js';
 
 /** Every migration, oldest first: named here so that a build, a test and a container all see the same list. */
 const migrations = [

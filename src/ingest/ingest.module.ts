@@ -1,17 +1,17 @@
 import { Module } from '@nestjs/common';
 import { AccessModule } from '../access/access.module.js';
-import { OperationsModule } from '../operations/operations.module.js';
-import { NotificationBuffer } from './buffer.js';
-import { DoorController } from './door.controller.js';
-import { Door } from './door.js';
-import { Drainer } from './drainer.js';
-import { Erasures } from './erasures.js';
-import { Intake } from './intake.js';
-import { Names } from './names.js';
-import { Quarantine } from './quarantine.js';
-import { Room } from './room.js';
-import { Spool } from './spool.js';
-import { Writer } from './writer.js';
+import { OperationsModule } from '../health/health.module.js';
+import { NotificationBuffer } from './write/notification-buffer.js';
+import { DoorController } from './webhook/webhook.controller.js';
+import { Door } from './webhook/webhook-handler.js';
+import { Drainer } from './write/spool-drainer.js';
+import { Erasures } from './erasure/erasure-filter.js';
+import { Intake } from './ingest-lifecycle.js';
+import { Names } from './write/label-reconciler.js';
+import { Quarantine } from './quarantine/quarantine-writer.js';
+import { Room } from './webhook/admission.js';
+import { Spool } from './spool/spool.js';
+import { Writer } from './write/writer.js';
 
 /** HTTP → Postgres. */
 @Module({

@@ -1,7 +1,7 @@
-import type { Config } from '../config.js';
-import type { OpenableConfig } from '../access/generated-secrets.js';
-import { KINDS } from '../ingest/notification.js';
-import { PROVIDER_EXAMPLE } from '../ingest/provider-example.js';
+import type { Config } from '../config/config.js';
+import type { OpenableConfig } from '../config/generated-secrets.js';
+import { KINDS } from '../ingest/notification/notification.js';
+import { PROVIDER_EXAMPLE } from '../ingest/notification/provider-example.js';
 
 /**
  * What the operator needs for a first try: where Swagger UI is, the address to paste into AI Rudder, and one `curl` for

@@ -4,7 +4,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Client } from 'pg';
-import { ConfigError } from '../config.js';
+import { ConfigError } from '../config/config.js';
 import { giveToServerUser, run, runAsServerUser } from './server-user.js';
 
 const USER = 'airudder';

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chown } from 'node:fs/promises';
-import { ConfigError } from '../config.js';
+import { ConfigError } from '../config/config.js';
 
 const SERVER_USER_ID = 65_534; // nobody, on every Linux
 

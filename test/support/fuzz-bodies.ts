@@ -1,6 +1,6 @@
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
-import { PROVIDER_EXAMPLE } from '../../src/ingest/provider-example.js';
+import { PROVIDER_EXAMPLE } from '../../src/ingest/notification/provider-example.js';
 import { NUMBER } from './fuzz-target.js';
 import type { Json } from './service.js';
 

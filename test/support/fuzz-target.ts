@@ -4,7 +4,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type * as fc from 'fast-check';
 import { validate as isUuid } from 'uuid';
-import { PROBLEMS } from '../../src/http/problem.js';
+import { PROBLEMS } from '../../src/http/problem/problem.js';
 import { createDatabase, type TestDatabase } from './database.js';
 import { fuzz } from './fuzz.js';
 import { exchange, HEAD_END, type Leaving, parseAnswers, type Piece, requestBytes } from './fuzz-exchange.js';

@@ -6,12 +6,12 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import { getDataSourceToken } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
 import { expect } from 'vitest';
-import { type ApiKey, makeApiKey } from '../../src/access/api-key.js';
+import { type ApiKey, makeApiKey } from '../../src/config/api-key.js';
 import { createApp } from '../../src/app.js';
-import { type Config, parseConfig } from '../../src/config.js';
+import { type Config, parseConfig } from '../../src/config/config.js';
 import { QUERY } from '../../src/database/data-source.js';
-import { Intake } from '../../src/ingest/intake.js';
-import { PROVIDER_EXAMPLE } from '../../src/ingest/provider-example.js';
+import { Intake } from '../../src/ingest/ingest-lifecycle.js';
+import { PROVIDER_EXAMPLE } from '../../src/ingest/notification/provider-example.js';
 import { prepareShutdown } from '../../src/shutdown.js';
 import { createDatabase, type TestDatabase } from './database.js';
 

@@ -1,10 +1,10 @@
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { v7 as newId } from 'uuid';
-import type { Config } from '../../src/config.js';
-import type { SpoolRecord } from '../../src/ingest/spool-record.js';
-import type { Spooled } from '../../src/ingest/spool-reader.js';
-import { Spool } from '../../src/ingest/spool.js';
+import type { Config } from '../../src/config/config.js';
+import type { SpoolRecord } from '../../src/ingest/spool/spool-record.js';
+import type { Spooled } from '../../src/ingest/spool/spool-reader.js';
+import { Spool } from '../../src/ingest/spool/spool.js';
 
 /** Several lie in one page of the file; one has pages of its own; one has many. */
 const SIZES = [150, 300, 900, 3_000, 9_000, 70_000];

@@ -1,0 +1,26 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { CONFIG, type Config } from '../config/config.js';
+import { type ApiKey, findBySecret, isSameKey } from '../config/api-key.js';
+
+/** The keys that open `/v1`. They may change while the service runs. */
+@Injectable()
+export class ApiKeys {
+  #keys: readonly ApiKey[];
+
+  constructor(@Inject(CONFIG) config: Config) {
+    this.#keys = config.apiKeys;
+  }
+
+  find(secret: string): ApiKey | undefined {
+    return findBySecret(this.#keys, secret);
+  }
+
+  /** Whether this key still opens what it opened. */
+  have(key: ApiKey): boolean {
+    return this.#keys.some((each) => isSameKey(each, key));
+  }
+
+  replace(keys: readonly ApiKey[]): void {
+    this.#keys = keys;
+  }
+}

@@ -1,0 +1,73 @@
+import { timingSafeEqual } from 'node:crypto';
+import { digestOfGiven, digestSecret, refuseBrokenDigest } from './secret-digest.js';
+
+/** `read` asks; `reveal` also sees whole phone numbers and raw bodies; `operate` also works the quarantine. */
+export const SCOPES = ['read', 'reveal', 'operate'] as const;
+export type Scope = (typeof SCOPES)[number];
+
+/** A key of an internal team. The name may be logged; the secret is kept only as its digest. */
+export interface ApiKey {
+  readonly name: string;
+  readonly scopes: ReadonlySet<Scope>;
+  readonly digest: Buffer;
+}
+
+/** @param secret itself, or `sha256:` and its digest */
+export function makeApiKey(name: string, scopes: readonly Scope[], secret: string): ApiKey {
+  return { name, scopes: new Set(scopes), digest: digestOfGiven(secret) };
+}
+
+export function isSameKey(one: ApiKey, other: ApiKey): boolean {
+  return (
+    one.name === other.name &&
+    timingSafeEqual(one.digest, other.digest) &&
+    SCOPES.every((scope) => one.scopes.has(scope) === other.scopes.has(scope))
+  );
+}
+
+/**
+ * Finds whose secret this is. Digests of one length are compared, in constant time and always with every candidate, so
+ * that the time taken tells nothing about any of them.
+ */
+export function findBySecret<T extends { readonly digest: Buffer }>(
+  candidates: readonly T[],
+  secret: string,
+): T | undefined {
+  const digest = digestSecret(secret);
+  let found: T | undefined;
+  for (const candidate of candidates) {
+    if (timingSafeEqual(candidate.digest, digest)) found = candidate;
+  }
+  return found;
+}
+
+/**
+ * Reads `name:scopes:secret,…` with scopes joined by `+`.
+ *
+ * @throws Error that says which entry is wrong and why, and never repeats a secret
+ */
+export function parseApiKeys(text: string): ApiKey[] {
+  const keys = text.split(',').map((entry, index) => parseApiKey(entry.trim(), index + 1));
+  const names = new Set(keys.map((key) => key.name));
+  if (names.size < keys.length) throw new Error('two entries have the same name');
+  return keys;
+}
+
+function parseApiKey(entry: string, ordinal: number): ApiKey {
+  const [, name, scopes, secret] = /^([^:]*):([^:]*):(.*)$/s.exec(entry) ?? [];
+  if (!name || !scopes || !secret) throw new Error(`entry ${ordinal} must look like name:scopes:secret`);
+  if (!/^[\w.-]+$/.test(name)) throw new Error(`entry ${ordinal}: a name has only letters, digits, ".", "_" and "-"`);
+  if (!/^[\x21-\x7e]+$/.test(secret)) throw new Error(`entry ${ordinal}: a secret has only visible ASCII characters`);
+  refuseBrokenDigest(secret, `entry ${ordinal}`);
+  return makeApiKey(
+    name,
+    scopes.split('+').map((scope) => parseScope(scope, ordinal)),
+    secret,
+  );
+}
+
+function parseScope(text: string, ordinal: number): Scope {
+  const scope = SCOPES.find((known) => known === text.trim());
+  if (!scope) throw new Error(`entry ${ordinal}: a scope is one of ${SCOPES.join(', ')}, joined by "+"`);
+  return scope;
+}

@@ -1,0 +1,17 @@
+import type { DataSource } from 'typeorm';
+import { within } from './timeout.js';
+
+/** False on a standby, and in a database that somebody made anew. */
+const CAN_WRITE = `
+  SELECT current_setting('transaction_read_only') = 'off' AND to_regclass('notifications') IS NOT NULL AS can_write`;
+
+const LIMIT_MS = 2_000;
+
+/** Whether PostgreSQL answers within two seconds that it takes writes. */
+export async function canWrite(dataSource: DataSource): Promise<boolean> {
+  if (!dataSource.isInitialized) return false;
+  return within(LIMIT_MS, dataSource.query<[{ can_write: boolean }]>(CAN_WRITE)).then(
+    ([row]) => row.can_write,
+    () => false,
+  );
+}

@@ -1,0 +1,53 @@
+import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
+import type { Request, Response } from 'express';
+import { describeError, isDatabaseUnavailable } from '../../database/errors.js';
+import { Problem, PROBLEMS } from './problem.js';
+import { requestIdOf, routeOf } from '../request-id.js';
+import { sendProblem } from './send-problem.js';
+
+/** Turns whatever a request ends with into `application/problem+json`; what is our own fault is logged, without values. */
+@Catch()
+export class ProblemFilter implements ExceptionFilter {
+  readonly #logger = new Logger('Http');
+
+  catch(error: unknown, host: ArgumentsHost): void {
+    const response = host.switchToHttp().getResponse<Response>();
+    if (response.headersSent) {
+      response.destroy();
+      return;
+    }
+    const problem = toProblem(error);
+    const [status] = PROBLEMS[problem.code];
+    const isOurChoice = error instanceof Problem && error.cause === undefined; // such as: too many are at it
+    if (status >= 500 && !isOurChoice) {
+      const request = host.switchToHttp().getRequest<Request>();
+      const route = routeOf(request);
+      this.#logger.error('request failed', {
+        request_id: requestIdOf(response),
+        method: request.method,
+        route,
+        status,
+        error: describeError(error instanceof Problem ? error.cause : error),
+      });
+    }
+    sendProblem(response, problem);
+  }
+}
+
+function toProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  if (isDatabaseUnavailable(error))
+    return new Problem('service_unavailable', 'The database cannot be reached now, or too many requests wait for it.');
+  const status = statusOf(error);
+  // Beside our own problems only Express's refusal of a path that is no UTF-8 comes as 400: such a path leads nowhere.
+  if (status === 404 || status === 400) return new Problem('not_found', 'There is nothing here.');
+  if (status >= 400 && status < 500) return new Problem('invalid_request', 'The request is malformed.');
+  return new Problem('internal_error', 'Something went wrong on our side.');
+}
+
+/** The framework's errors, and those of Express's own parsers, which carry a `status`. */
+function statusOf(error: unknown): number {
+  if (error instanceof HttpException) return error.getStatus();
+  const status: unknown = error instanceof Error && 'status' in error ? error.status : undefined;
+  return typeof status === 'number' ? status : 500;
+}

@@ -1,0 +1,65 @@
+import { ApiProperty } from '@nestjs/swagger';
+import type { ErasureEntity, Removed } from '../../database/entities.js';
+import { PageOf } from '../../http/rest/page.js';
+
+/** An erasure as the reader's statements return it. */
+export type ErasureRow = Omit<ErasureEntity, 'subject_digest'>;
+
+/** How many rows were removed. */
+export class RemovedResponse implements Removed {
+  @ApiProperty({ type: 'integer', description: 'Cases.', example: 1 })
+  cases: number;
+
+  @ApiProperty({ type: 'integer', description: 'Node tasks that those cases went through.', example: 3 })
+  case_node_tasks: number;
+
+  @ApiProperty({ type: 'integer', description: 'Notifications of those cases, with their bytes.', example: 1 })
+  notifications: number;
+
+  @ApiProperty({ type: 'integer', description: 'Refused bodies that mention the person.', example: 0 })
+  quarantined_notifications: number;
+
+  @ApiProperty({
+    type: 'integer',
+    description:
+      'Notifications in the spool of the replica that answered. Other replicas leave out theirs when they drain it.',
+    example: 0,
+  })
+  spooled_notifications: number;
+}
+
+/** The receipt of an erasure. It does not say who was erased. */
+export class ErasureResponse {
+  @ApiProperty({ format: 'uuid', description: 'Id of the erasure.', example: '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55' })
+  id: string;
+
+  @ApiProperty({
+    format: 'date-time',
+    description: 'What was received up to then is removed, and stays so; what is received later is new.',
+    example: '2026-01-31T09:30:00.000Z',
+  })
+  erased_at: string;
+
+  @ApiProperty({
+    enum: ['callee_number', 'case'],
+    description: 'What the person was named by.',
+    example: 'callee_number',
+  })
+  subject: ErasureEntity['subject'];
+
+  @ApiProperty({ description: 'Name of the API key that asked for it.', example: 'operator' })
+  key_name: string;
+
+  @ApiProperty({
+    type: RemovedResponse,
+    nullable: true,
+    description: 'What was removed; null while it is under way, or if it was broken off and has to be asked for again.',
+  })
+  removed: RemovedResponse | null;
+
+  static from(this: void, { id, erased_at, subject, key_name, removed }: ErasureRow): ErasureResponse {
+    return { id, erased_at: erased_at.toISOString(), subject, key_name, removed };
+  }
+}
+
+export class ErasuresPage extends PageOf(ErasureResponse) {}

@@ -1,0 +1,75 @@
+import { Body, Controller, Get, Post, Query, Res } from '@nestjs/common';
+import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { Response } from 'express';
+import { KeyName, NeedsScope } from '../../access/api-key.guard.js';
+import { ReadsJson } from '../../http/rest/json-body.js';
+import { ApiProblems } from '../../http/problem/problem.openapi.js';
+import { NoQuery } from '../../http/rest/validation.js';
+import { ApiIdParam, found, IdParam } from '../../http/rest/id-params.js';
+import { ApiPage, PageQuery } from '../../http/rest/page.js';
+import { Eraser } from './erasure.service.js';
+import { ErasureRequest, toSubject } from './erasure-request.dto.js';
+import { ErasureResponse, ErasuresPage } from './erasure.dto.js';
+import { ErasuresReader } from './erasures.reader.js';
+
+@Controller('v1/erasures')
+@ApiTags('erasures')
+@NeedsScope('operate')
+@ApiProblems('unauthorized', 'insufficient_scope', 'internal_error', 'service_unavailable')
+export class ErasuresController {
+  constructor(
+    private readonly eraser: Eraser,
+    private readonly erasures: ErasuresReader,
+  ) {}
+
+  @Get()
+  @ApiOperation({
+    operationId: 'listErasures',
+    summary: 'Erasures, newest first',
+    description: 'Who was erased is not kept.',
+  })
+  @ApiPage(ErasuresPage)
+  @ApiProblems('invalid_request', 'invalid_cursor')
+  async list(@Query() query: PageQuery): Promise<ErasuresPage> {
+    return this.erasures.list(query);
+  }
+
+  @Post()
+  @ReadsJson()
+  @ApiOperation({
+    operationId: 'erase',
+    summary: 'Removes a person from everything that is kept',
+    description:
+      'By `callee_number`, or by `workflow_id` and `case_id`, compared as they are: cases, their node tasks, their notifications ' +
+      'with the bytes as received, refused bodies that mention them, copies in the spool, events of the change feed. What was ' +
+      'received before cannot come back, from whatever spool or replica; what is received later is new and is stored. ' +
+      'What arrives within the moment in which it is decided may be removed with the rest. An erasure that is not ' +
+      'answered with `201` has to be asked for again. It cannot be undone.',
+  })
+  @ApiCreatedResponse({
+    type: ErasureResponse,
+    description: 'Removed.',
+    headers: {
+      Location: { required: true, description: 'Of the receipt.', schema: { type: 'string' } },
+    },
+  })
+  async erase(
+    @Body() request: ErasureRequest,
+    @KeyName() keyName: string,
+    @Res({ passthrough: true }) response: Response,
+    @Query() _none: NoQuery,
+  ): Promise<ErasureResponse> {
+    const id = await this.eraser.erase(toSubject(request), keyName);
+    response.location(`/v1/erasures/${id}`);
+    return found(await this.erasures.get(id));
+  }
+
+  @Get(':id')
+  @ApiOperation({ operationId: 'getErasure', summary: 'The receipt of one erasure' })
+  @ApiIdParam('Id of the erasure.', '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55')
+  @ApiOkResponse({ type: ErasureResponse, description: 'The receipt.' })
+  @ApiProblems('invalid_request', 'not_found')
+  async get(@IdParam() id: string, @Query() _none: NoQuery): Promise<ErasureResponse> {
+    return found(await this.erasures.get(id));
+  }
+}

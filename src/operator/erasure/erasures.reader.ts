@@ -1,0 +1,40 @@
+import { Injectable } from '@nestjs/common';
+import { Cursors } from '../../http/rest/cursor.js';
+import { type Page, type PageQuery, toPage } from '../../http/rest/page.js';
+import { Reads } from '../../database/query-router.js';
+import { ErasureResponse, type ErasureRow } from './erasure.dto.js';
+
+const COLUMNS = `number, id, erased_at, key_name, subject, removed`;
+
+/** Pages along pk_erasures. */
+const LIST_ERASURES = `
+  SELECT ${COLUMNS} FROM erasures
+  WHERE number < $1
+  ORDER BY number DESC
+  LIMIT $2`;
+
+/** By uq_erasures_id. */
+const GET_ERASURE = `SELECT ${COLUMNS} FROM erasures WHERE id = $1`;
+
+@Injectable()
+export class ErasuresReader {
+  constructor(
+    private readonly reads: Reads,
+    private readonly cursors: Cursors,
+  ) {}
+
+  async list(query: PageQuery): Promise<Page<ErasureResponse>> {
+    const question = ['erasures'];
+    const [before] = (await this.cursors.read(question, query.cursor)) ?? [Number.MAX_SAFE_INTEGER];
+    const rows = await this.reads.query<ErasureRow>(LIST_ERASURES, [before, query.limit + 1]);
+    return toPage(rows, query.limit, ErasureResponse.from, async ({ number }) =>
+      this.cursors.write(question, [Number(number)]),
+    );
+  }
+
+  /** From the primary: whoever has just erased somebody sees it. */
+  async get(id: string): Promise<ErasureResponse | undefined> {
+    const [row] = await this.reads.queryPrimary<ErasureRow>(GET_ERASURE, [id]);
+    return row && ErasureResponse.from(row);
+  }
+}

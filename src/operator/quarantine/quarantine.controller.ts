@@ -1,0 +1,59 @@
+import { Controller, Get, Query } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { NeedsScope } from '../../access/api-key.guard.js';
+import { Sees, Sight } from '../../access/disclosure/disclosure.js';
+import { ApiProblems } from '../../http/problem/problem.openapi.js';
+import { NoQuery } from '../../http/rest/validation.js';
+import { ApiIdParam, found, IdParam } from '../../http/rest/id-params.js';
+import { ApiPage, PageQuery } from '../../http/rest/page.js';
+import { QuarantineActionsPage } from './quarantine-action.dto.js';
+import { QuarantineQuery } from './quarantine-query.dto.js';
+import { QuarantinePage, QuarantineWithBodyResponse } from './quarantine.dto.js';
+import { QuarantineReader } from './quarantine.reader.js';
+
+@Controller('v1/quarantine')
+@ApiTags('quarantine')
+@NeedsScope('operate')
+@ApiProblems('unauthorized', 'insufficient_scope', 'internal_error', 'service_unavailable')
+export class QuarantineController {
+  constructor(private readonly quarantine: QuarantineReader) {}
+
+  @Get()
+  @ApiOperation({
+    operationId: 'listQuarantine',
+    summary: 'Refused bodies, newest first',
+    description:
+      'Every body that was refused for what it is, with the reason, by its first receipt. Equal bytes refused for one reason are ' +
+      'counted. What was replayed or discarded is no longer here, but under `/v1/quarantine/actions`.',
+  })
+  @ApiPage(QuarantinePage)
+  @ApiProblems('invalid_request', 'invalid_cursor')
+  async list(@Query() query: QuarantineQuery, @Sees() sight: Sight): Promise<QuarantinePage> {
+    return this.quarantine.list(query, sight);
+  }
+
+  @Get('actions')
+  @ApiOperation({
+    operationId: 'listQuarantineActions',
+    summary: 'What was taken out of the quarantine, by whom and why, newest first',
+    description: 'It tells nothing of what was in the bodies.',
+  })
+  @ApiPage(QuarantineActionsPage)
+  @ApiProblems('invalid_request', 'invalid_cursor')
+  async listActions(@Query() query: PageQuery): Promise<QuarantineActionsPage> {
+    return this.quarantine.listActions(query);
+  }
+
+  @Get(':id')
+  @ApiOperation({
+    operationId: 'getQuarantined',
+    summary: 'One refused body',
+    description: 'With the scope `reveal` also the bytes as received.',
+  })
+  @ApiIdParam('Id of the refused body: the X-Request-Id of its first receipt.', '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55')
+  @ApiOkResponse({ type: QuarantineWithBodyResponse, description: 'The refused body.' })
+  @ApiProblems('invalid_request', 'not_found')
+  async get(@IdParam() id: string, @Sees() sight: Sight, @Query() _none: NoQuery): Promise<QuarantineWithBodyResponse> {
+    return found(await this.quarantine.get(id, sight));
+  }
+}

@@ -1,0 +1,127 @@
+import { parseTime } from '../../http/rest/time.js';
+import type { QuarantineFilter } from './quarantine-query.dto.js';
+
+/** A statement whose text depends on what it is asked for. */
+export interface Asked {
+  readonly text: string;
+  readonly parameters: unknown[];
+}
+
+/** Refused bodies go by their first receipt: time in milliseconds, then id. */
+export type Place = readonly [firstReceivedAtMs: number, id: string];
+
+const LISTED = `
+  id, reason, errors, count, first_received_at, last_received_at, kind, workflow_id, case_id, callee_number`;
+
+/**
+ * A page of those that match, newest first. Along ix_quarantined_notifications_received, or of one reason along
+ * ix_quarantined_notifications_reason; those of a case or number are few (_case, _callee), and sorted.
+ */
+export function listStatement(filter: QuarantineFilter, behind: Place | undefined, limit: number): Asked {
+  return ask(
+    (bind) => `
+    SELECT ${LISTED} FROM quarantined_notifications
+    ${where(filter, bind, '<', behind)}
+    ORDER BY first_received_at DESC, id DESC
+    LIMIT ${bind(limit)}`,
+  );
+}
+
+/** By pk_quarantined_notifications. */
+export const GET_QUARANTINED = `SELECT ${LISTED}, body FROM quarantined_notifications WHERE id = $1`;
+
+/** By pk_quarantine_actions, newest first. */
+export const LIST_ACTIONS = `SELECT * FROM quarantine_actions WHERE id < $1 ORDER BY id DESC LIMIT $2`;
+
+/** Enough for one batch of the writer; one body more may be as large as the door lets in. */
+const MAX_BATCH_BYTES = 4 * 2 ** 20;
+
+const REPLAYED = 'id, kind, reason, errors, first_received_at, body, body_digest';
+
+/** The next of those that match, oldest first, as many as are replayed together. Along the same indexes. */
+export function batchStatement(filter: QuarantineFilter, behind: Place | undefined, limit: number): Asked {
+  return ask(
+    (bind) => `
+    SELECT ${REPLAYED} FROM (
+      SELECT *, sum(octet_length(body)) OVER (ORDER BY first_received_at, id) - octet_length(body) AS bytes_before
+      FROM (
+        SELECT ${REPLAYED} FROM quarantined_notifications
+        ${where(filter, bind, '>', behind)}
+        ORDER BY first_received_at, id
+        LIMIT ${bind(limit)}) AS nearest) AS sized
+    WHERE bytes_before < ${MAX_BATCH_BYTES}
+    ORDER BY first_received_at, id`,
+  );
+}
+
+/** As `batchStatement`, of one. */
+export const GET_BATCH_OF_ONE = `SELECT ${REPLAYED} FROM quarantined_notifications WHERE id = $1`;
+
+/** The next of those that match, oldest first, without their bodies. Along the same indexes. */
+export function findStatement(filter: QuarantineFilter, behind: Place | undefined, limit: number): Asked {
+  return ask(
+    (bind) => `
+    SELECT id, reason, count, first_received_at FROM quarantined_notifications
+    ${where(filter, bind, '>', behind)}
+    ORDER BY first_received_at, id
+    LIMIT ${bind(limit)}`,
+  );
+}
+
+/**
+ * Parameters: ids of refused bodies, ids of the records, verdicts; who, which action, and why. What is recorded is what was removed:
+ * a delivery that was counted until that moment is in it.
+ */
+export const REMOVE = `
+  WITH act AS (
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS act (quarantined_id, id, verdict)
+  ),
+  removed AS (
+    DELETE FROM quarantined_notifications WHERE id = ANY ($1::uuid[])
+    RETURNING id AS quarantined_id, kind, reason, count
+  )
+  INSERT INTO quarantine_actions
+    (id, acted_at, key_name, action, quarantined_id, kind, reason, count, verdict, because)
+  SELECT id, clock_timestamp(), $4, $5, quarantined_id, kind, reason, count, verdict, $6
+  FROM act JOIN removed USING (quarantined_id)
+  RETURNING quarantined_id AS id, reason, count`;
+
+/**
+ * Parameters: ids, reasons, errors. Not where the same bytes are there for that reason already: each of the two was answered with
+ * its own id, and both must be found.
+ */
+export const CORRECT = `
+  UPDATE quarantined_notifications AS stored
+  SET reason = today.reason, errors = today.errors::json
+  FROM unnest($1::uuid[], $2::text[], $3::text[]) AS today (id, reason, errors)
+  WHERE stored.id = today.id AND NOT EXISTS (
+    SELECT FROM quarantined_notifications AS other
+    WHERE (other.kind, other.reason, other.body_digest) = (stored.kind, today.reason, stored.body_digest)
+      AND other.id <> stored.id)`;
+
+/** What a cursor is bound to. */
+export function questionOf(filter: QuarantineFilter): (string | null)[] {
+  return [...EQUAL, ...BOUNDS].map((name) => filter[name] ?? null);
+}
+
+const EQUAL = ['reason', 'kind', 'workflow_id', 'case_id', 'callee_number'] as const;
+const BOUNDS = ['received_from', 'received_to'] as const;
+
+type Bind = (value: unknown) => string;
+
+function ask(toText: (bind: Bind) => string): Asked {
+  const parameters: unknown[] = [];
+  return { text: toText((value) => `$${parameters.push(value)}`), parameters };
+}
+
+/** In a body null is as good as nothing. */
+function where(filter: QuarantineFilter, bind: Bind, side: '<' | '>', behind: Place | undefined): string {
+  const { received_from, received_to } = filter;
+  const conditions = [
+    ...EQUAL.filter((name) => (filter[name] ?? null) !== null).map((name) => `${name} = ${bind(filter[name])}`),
+    ...(received_from ? [`first_received_at >= ${bind(parseTime(received_from))}`] : []),
+    ...(received_to ? [`first_received_at < ${bind(parseTime(received_to))}`] : []),
+    ...(behind ? [`(first_received_at, id) ${side} (${bind(new Date(behind[0]))}, ${bind(behind[1])})`] : []),
+  ];
+  return conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
+}

@@ -1,0 +1,86 @@
+import { ApiPropertyOptional, IntersectionType } from '@nestjs/swagger';
+import { Transform } from 'class-transformer';
+import { IsBoolean, IsIn, IsOptional, IsString } from 'class-validator';
+import { IsStorableText } from '../../database/storable-text.js';
+import { PageQuery } from '../../http/rest/page.js';
+import { IsTime } from '../../http/rest/time.js';
+
+const once = { message: 'must be given once' };
+
+/** Which cases; all conditions must hold. Those on node tasks must hold for one and the same node task. */
+export class CaseFilter {
+  @ApiPropertyOptional({ description: 'Of this workflow, for example `707c2a72791f4fcd9890120ccfe52983`.' })
+  @IsOptional()
+  @IsString(once)
+  @IsStorableText()
+  workflow_id?: string;
+
+  @ApiPropertyOptional({ description: "The customer's own id, whole, for example `test-caseid11`." })
+  @IsOptional()
+  @IsString(once)
+  @IsStorableText()
+  case_id?: string;
+
+  @ApiPropertyOptional({
+    description:
+      'The whole number as the provider sent it, for example `+62123456`. The plus sign may also be written `%2B`.',
+  })
+  @IsOptional()
+  // In a query string "+" means a space, and no number begins with one: what arrives as a space was meant as a plus.
+  @Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? value.replace(/^ /, '+') : value))
+  @IsString(once)
+  @IsStorableText()
+  callee_number?: string;
+
+  @ApiPropertyOptional({ description: 'Went through a node task of this type, for example `call`.' })
+  @IsOptional()
+  @IsString(once)
+  @IsStorableText()
+  node_type?: string;
+
+  @ApiPropertyOptional({ description: 'Went through this node task, for example `300e4513a8a44567a933f893cee2b637`.' })
+  @IsOptional()
+  @IsString(once)
+  @IsStorableText()
+  nodetask_id?: string;
+
+  @ApiPropertyOptional({ description: 'Went through this task, for example `1fe46b87ee3eb19b6e59fcacc4c66446`.' })
+  @IsOptional()
+  @IsString(once)
+  @IsStorableText()
+  task_id?: string;
+
+  @ApiPropertyOptional({
+    format: 'date-time',
+    description: 'Completed at this time or later, for example `2026-01-31T00:00:00Z`.',
+  })
+  @IsOptional()
+  @IsTime()
+  completed_from?: string;
+
+  @ApiPropertyOptional({
+    format: 'date-time',
+    description: 'Completed before this time, for example `2026-02-01T00:00:00Z`.',
+  })
+  @IsOptional()
+  @IsTime()
+  completed_to?: string;
+
+  @ApiPropertyOptional({ enum: ['desc', 'asc'], default: 'desc', description: 'Order by `completed_at`.' })
+  @IsOptional()
+  @IsIn(['desc', 'asc'], { message: 'must be desc or asc' })
+  order: 'desc' | 'asc' = 'desc';
+}
+
+/** A page of the cases that match. */
+export class CaseQuery extends IntersectionType(CaseFilter, PageQuery) {
+  @ApiPropertyOptional({
+    type: Boolean,
+    default: false,
+    description: 'Also count all cases that match, exactly. Costs time where many do.',
+  })
+  @IsOptional()
+  @Transform(({ value }: { value: unknown }) => (value === 'true' ? true : value === 'false' ? false : value))
+  @IsBoolean({ message: 'must be true or false' })
+  include_total: boolean = false;
+}

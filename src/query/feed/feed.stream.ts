@@ -1,0 +1,114 @@
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Injectable, Logger } from '@nestjs/common';
+import type { Response } from 'express';
+import type { ApiKey } from '../../config/api-key.js';
+import { ApiKeys } from '../../access/api-key-store.js';
+import type { Sight } from '../../access/disclosure/disclosure.js';
+import { describeError, isDatabaseUnavailable } from '../../database/errors.js';
+import { Problem } from '../../http/problem/problem.js';
+import { CompletionResponse } from './feed.dto.js';
+import { Completions, type FeedQuestion } from './feed.service.js';
+import { type Place, placeOf, type Stretch } from './feed.reader.js';
+
+const MAX_STREAMS = 200;
+const STRETCH = 200;
+const COMMENT_INTERVAL_S = 15;
+const PAUSE_AFTER_FAILURE_MS = 1_000;
+
+const HEADERS = {
+  'Content-Type': 'text/event-stream',
+  Connection: 'close', // a stream that ends leaves nothing to come on its connection
+  'X-Accel-Buffering': 'no', // tells nginx to pass on each event at once
+};
+
+/** Tells a client that lost its connection how long to wait before it comes back, in milliseconds. */
+const RETRY = 'retry: 2000\n';
+
+/** The change feed as Server-Sent Events. https://html.spec.whatwg.org/multipage/server-sent-events.html */
+@Injectable()
+export class CompletionsStream {
+  readonly #logger = new Logger('Stream');
+  #streams = 0;
+
+  constructor(
+    private readonly completions: Completions,
+    private readonly keys: ApiKeys,
+  ) {}
+
+  /**
+   * Streams until the client goes, its key is withdrawn or the service ends. A client that reads slowly is waited for: of what it has
+   * not taken yet two stretches are held. Where what it shows cannot be recorded the stream breaks off, and the client comes back
+   * for it.
+   *
+   * @throws Problem `invalid_cursor`; `cursor_expired`; `service_unavailable` if too many stream already
+   */
+  async send(question: FeedQuestion, key: ApiKey, sight: Sight, response: Response): Promise<void> {
+    if (this.#streams >= MAX_STREAMS) throw new Problem('service_unavailable', 'Too many streams are open just now.');
+    this.#streams += 1;
+    try {
+      const { place } = await this.completions.open(question, 1); // a cursor that has expired begins no stream
+      response.writeHead(200, HEADERS).flushHeaders();
+      const events = this.events(place, question.workflow_id, { key, sight }, response);
+      await pipeline(Readable.from(events, { highWaterMark: 1 }), response).catch((error: unknown) => {
+        if (!isGone(error)) this.#logger.error('stream broken off', { error: describeError(error) });
+        response.destroy();
+      });
+    } finally {
+      this.#streams -= 1;
+    }
+  }
+
+  private async *events(
+    from: Place,
+    workflowId: string | undefined,
+    { key, sight }: { key: ApiKey; sight: Sight },
+    response: Response,
+  ): AsyncGenerator<string> {
+    let place = from;
+    yield RETRY + (await this.bookmark(place, workflowId));
+    while (!this.completions.hasEnded && !response.closed) {
+      const stretch = await this.next(place, workflowId, response);
+      if (!this.keys.have(key)) return;
+      place = stretch?.end ?? place;
+      if (stretch && stretch.rows.length > 0) yield await this.render(stretch, workflowId, sight);
+      else if (stretch?.isAll !== false) yield await this.bookmark(place, workflowId);
+    }
+  }
+
+  /** Where the stream has come to, without an event: a client that comes back goes on there. */
+  private async bookmark(place: Place, workflowId: string | undefined): Promise<string> {
+    return `:\nid: ${await this.completions.cursorAt(place, workflowId)}\n\n`;
+  }
+
+  /** What it shows is on record. */
+  private async render({ rows }: Stretch, workflowId: string | undefined, sight: Sight): Promise<string> {
+    const events = rows.map(async (row) => {
+      const data = CompletionResponse.from(row, sight);
+      const id = await this.completions.cursorAt(placeOf(row), workflowId);
+      return `id: ${id}\nevent: ${data.event}\ndata: ${JSON.stringify(data)}\n\n`;
+    });
+    const text = (await Promise.all(events)).join('');
+    await sight.record();
+    return text;
+  }
+
+  /** Undefined while PostgreSQL is away: then the stream stays, and has nothing to tell. */
+  private async next(place: Place, workflowId: string | undefined, response: Response): Promise<Stretch | undefined> {
+    try {
+      const stretch = await this.completions.read(place, workflowId, STRETCH);
+      if (stretch.rows.length > 0 || !stretch.isAll) return stretch;
+      return await this.completions.wait(stretch.end, workflowId, STRETCH, COMMENT_INTERVAL_S, response);
+    } catch (error) {
+      if (!isDatabaseUnavailable(error)) throw error;
+      await sleep(PAUSE_AFTER_FAILURE_MS);
+      return undefined;
+    }
+  }
+}
+
+/** A client that leaves ends the stream early, which is nobody's fault. */
+function isGone(error: unknown): boolean {
+  return /^(ERR_STREAM_|ECONNRESET|EPIPE)/.test((error as NodeJS.ErrnoException).code ?? '');
+}

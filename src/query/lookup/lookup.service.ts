@@ -1,0 +1,85 @@
+import { Injectable } from '@nestjs/common';
+import type { Response } from 'express';
+import type { Sight } from '../../access/disclosure/disclosure.js';
+import type { Arrival } from '../waiting/commit-watcher.sql.js';
+import { type Findings, LookupReader } from './lookup.reader.js';
+import type { AskedCase, LookupRequest } from './lookup-request.dto.js';
+import { type LookupResponse, VerdictResponse } from './lookup.dto.js';
+import { waitFor } from '../waiting/long-poll.js';
+import { ARRIVED, type Watch } from '../waiting/subscription.js';
+import { Watcher } from '../waiting/commit-watcher.js';
+
+/** Whether cases are done: as it is now, or as soon as it is so. */
+@Injectable()
+export class Lookup {
+  constructor(
+    private readonly reader: LookupReader,
+    private readonly watcher: Watcher,
+  ) {}
+
+  async ask({ cases }: LookupRequest, sight: Sight): Promise<LookupResponse> {
+    return toResponse(await this.reader.read(cases, 'replica'), sight);
+  }
+
+  /**
+   * Returns as soon as what the request waits for is completed, or when the client's patience is over.
+   *
+   * @param response the client's, to learn that it hung up
+   */
+  async wait(
+    { cases, mode }: LookupRequest,
+    sight: Sight,
+    seconds: number,
+    response: Response,
+  ): Promise<LookupResponse> {
+    const isEnough = (items: number): boolean => (mode === 'all' ? items === cases.length : items > 0);
+    const arrived = new Set<AskedCase>();
+    const findings = await waitFor(this.watcher, seconds, response, {
+      listen: (watch, wake) =>
+        listen(watch, cases, (asked) => {
+          arrived.add(asked);
+          if (isEnough(arrived.size)) wake();
+        }),
+      look: async () => this.reader.read(cases, 'primary'),
+      isFulfilled: ({ verdicts }, wake) => {
+        const completed = cases.filter((_, index) => verdicts[index]?.status === 'completed');
+        if (isEnough(completed.length)) return true;
+        for (const asked of completed) arrived.add(asked);
+        if (isEnough(arrived.size)) {
+          arrived.clear(); // what came while this was read will be seen the next time
+          wake();
+        }
+        return false;
+      },
+    });
+    return toResponse(findings, sight);
+  }
+}
+
+function toResponse({ verdicts, ingestion }: Findings, sight: Sight): LookupResponse {
+  return { data: verdicts.map((verdict) => VerdictResponse.from(verdict, sight)), ingestion };
+}
+
+/** Tells each item that a case arrives for. */
+function listen(watch: Watch, cases: readonly AskedCase[], tell: (asked: AskedCase) => void): void {
+  const byName = new Map<string, AskedCase[]>();
+  for (const asked of cases) {
+    const name = asked.case_id
+      ? ARRIVED.withCaseId(asked.case_id)
+      : ARRIVED.withCalleeNumber(asked.callee_number ?? '');
+    const others = byName.get(name);
+    if (others) others.push(asked);
+    else byName.set(name, [asked]);
+  }
+  for (const [name, items] of byName) {
+    watch.on(name, (arrival) => {
+      for (const asked of items) if (isMatch(asked, arrival)) tell(asked);
+    });
+  }
+}
+
+function isMatch(asked: AskedCase, arrival: Arrival): boolean {
+  return (['workflow_id', 'case_id', 'callee_number'] as const).every(
+    (name) => (asked[name] ?? arrival[name]) === arrival[name],
+  );
+}

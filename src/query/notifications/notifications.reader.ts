@@ -1,0 +1,67 @@
+import { Injectable } from '@nestjs/common';
+import type { Sight } from '../../access/disclosure/disclosure.js';
+import { FIRST_ID } from '../../database/ids.js';
+import { BodyResponse } from '../../access/disclosure/raw-body.dto.js';
+import { Cursors } from '../../http/rest/cursor.js';
+import { NotificationResponse, type NotificationRow, type NotificationWithBodyResponse } from './notification.dto.js';
+import { type Page, type PageQuery, toPage } from '../../http/rest/page.js';
+import { Reads } from '../../database/query-router.js';
+
+const COLUMNS = `
+  n.id, n.kind, n.received_at, n.verdict, octet_length(n.body) AS body_bytes, n.case_ref, c.workflow_id, c.case_id,
+  c.callee_number`;
+
+/** Reads pk_notifications and pk_cases. */
+export const GET_NOTIFICATION = `SELECT ${COLUMNS}, n.body FROM notifications n JOIN cases c ON c.id = n.case_ref WHERE n.id = $1`;
+
+/** Reads ix_notifications_case. */
+export const LIST_NOTIFICATIONS_OF_CASE = `
+  SELECT ${COLUMNS}
+  FROM notifications n
+  JOIN cases c ON c.id = n.case_ref
+  WHERE n.case_ref = $1 AND (n.received_at, n.id) > ($2, $3)
+  ORDER BY n.received_at, n.id
+  LIMIT $4`;
+
+/** Of a case whose deliveries were all removed for their age there is still the case. */
+const CASE_EXISTS = `SELECT FROM cases WHERE id = $1`;
+
+const BEFORE_ALL = ['-infinity', FIRST_ID] as const;
+
+@Injectable()
+export class NotificationsReader {
+  constructor(
+    private readonly reads: Reads,
+    private readonly cursors: Cursors,
+  ) {}
+
+  async get(id: string, sight: Sight): Promise<NotificationWithBodyResponse | undefined> {
+    const [row] = await this.reads.queryById<NotificationRow & { body: Buffer | null }>(GET_NOTIFICATION, [id]);
+    return row && { ...NotificationResponse.from(row, sight), ...(row.body && BodyResponse.from(row.body, sight)) };
+  }
+
+  /** The deliveries of a case in order of receipt; undefined if there is no such case. */
+  async listOfCase(caseRef: string, query: PageQuery, sight: Sight): Promise<Page<NotificationResponse> | undefined> {
+    const question = ['case notifications', caseRef];
+    const position = await this.cursors.read(question, query.cursor);
+    const [receivedAt, id] = position ? [new Date(position[0] as number), position[1]] : BEFORE_ALL;
+    const rows = await this.reads.queryById<NotificationRow>(LIST_NOTIFICATIONS_OF_CASE, [
+      caseRef,
+      receivedAt,
+      id,
+      query.limit + 1,
+    ]);
+    if (rows.length === 0 && !position && !(await this.isCase(caseRef))) return undefined;
+    return toPage(
+      rows,
+      query.limit,
+      (row) => NotificationResponse.from(row, sight),
+      async (last) => this.cursors.write(question, [last.received_at.getTime(), last.id]),
+    );
+  }
+
+  private async isCase(id: string): Promise<boolean> {
+    const rows = await this.reads.queryById(CASE_EXISTS, [id]);
+    return rows.length > 0;
+  }
+}
