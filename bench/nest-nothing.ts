@@ -1,6 +1,6 @@
 import { Controller, Get, HttpCode, Module, Post, Query } from '@nestjs/common';
 import { NeedsScope } from '../src/access/api-key.guard.js';
-import { Sees, Sight } from '../src/access/disclosure/disclosure.js';
+import { CurrentDisclosure, Disclosure } from '../src/access/disclosure/disclosure.js';
 import { createApp } from '../src/app.js';
 import { AppModule } from '../src/app.module.js';
 import { parseConfig } from '../src/config/config.js';
@@ -24,7 +24,7 @@ class NothingController {
 @NeedsScope('read')
 class ReadNothingController {
   @Get(':id')
-  get(@IdParam() _id: string, @Sees() _sight: Sight, @Query() _none: NoQuery): Record<string, never> {
+  get(@IdParam() _id: string, @CurrentDisclosure() _sight: Disclosure, @Query() _none: NoQuery): Record<string, never> {
     return {};
   }
 }

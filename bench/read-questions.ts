@@ -1,6 +1,6 @@
 import { plainToInstance } from 'class-transformer';
 import { CaseQuery } from '../src/query/cases/case-filter.dto.js';
-import { listStatement, questionOf } from '../src/query/cases/cases.reader.js';
+import { listStatement, cursorScopeOf } from '../src/query/cases/cases.reader.js';
 import { GET_CASE } from '../src/query/cases/cases.sql.js';
 import { LOOK_UP } from '../src/query/lookup/lookup.reader.js';
 import { GET_NOTIFICATION } from '../src/query/notifications/notifications.reader.js';
@@ -118,7 +118,7 @@ function list(name: string, filtersOf: (one: SampleCase) => Partial<CaseQuery>, 
       const place = await placeIn(sample);
       const asks: Ask[] = [];
       for (const one of sample.cases) {
-        const cursor = place && { cursor: await sample.cursor(questionOf(queryOf(one)), place) };
+        const cursor = place && { cursor: await sample.cursor(cursorScopeOf(queryOf(one)), place) };
         const parameters = new URLSearchParams({ ...filtersOf(one), ...cursor } as Record<string, string>);
         asks.push({ path: `/v1/cases?${parameters.toString()}` });
       }

@@ -1,10 +1,10 @@
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { dataSourceOptions } from '../src/database/data-source.js';
-import { DoorState } from '../src/metrics/ingest-status.js';
+import { IngestStatus } from '../src/metrics/ingest-status.js';
 import { Metrics } from '../src/metrics/metrics.js';
 import { Cursors } from '../src/http/rest/cursor.js';
-import { Reads } from '../src/database/query-router.js';
+import { QueryRouter } from '../src/database/query-router.js';
 
 /** So many different cases are asked for in turn. */
 const CASES = 20_000;
@@ -38,7 +38,7 @@ export async function withSample<T>(databaseUrl: string, work: (sample: Sample) 
   const dataSource = new DataSource(dataSourceOptions(databaseUrl, { poolSize: 1 }));
   try {
     await Promise.all([client.connect(), dataSource.initialize()]);
-    const cursors = new Cursors(new Reads(dataSource, new Metrics(dataSource, dataSource, new DoorState())));
+    const cursors = new Cursors(new QueryRouter(dataSource, new Metrics(dataSource, dataSource, new IngestStatus())));
     return await work({
       cases: (await client.query<SampleCase>(SELECT_CASES, [CASES])).rows,
       placeBehind: async (count) => {

@@ -4,7 +4,7 @@ import { AccessModule } from './access/access.module.js';
 import { CONFIG, type Config } from './config/config.js';
 import { dataSourceOptions, INGEST_POOL, QUERY, QUERY_POOL } from './database/data-source.js';
 import { IngestModule } from './ingest/ingest.module.js';
-import { OperationsModule } from './health/health.module.js';
+import { HealthModule } from './health/health.module.js';
 import { OperatorModule } from './operator/operator.module.js';
 import { PagesController } from './http/problem/problem-pages.controller.js';
 import { QueryModule } from './query/query.module.js';
@@ -21,7 +21,7 @@ export class AppModule {
         dataSource(databaseUrl, INGEST_POOL),
         dataSource(databaseUrl, QUERY_POOL, QUERY, config.databaseReadUrls),
         AccessModule,
-        OperationsModule,
+        HealthModule,
         IngestModule,
         QueryModule,
         OperatorModule,

@@ -4,14 +4,14 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import helmet from 'helmet';
 import { AppModule } from './app.module.js';
 import type { Config } from './config/config.js';
-import { answerBrokenRequests } from './http/server/malformed-requests.js';
-import { applyHttpRules } from './http/rest/response-headers.js';
+import { handleMalformedRequests } from './http/server/malformed-requests.js';
+import { applyResponseHeaders } from './http/rest/response-headers.js';
 import { serveOpenApi } from './http/rest/openapi.js';
 import { ProblemFilter } from './http/problem/problem.filter.js';
-import { PromptExpressAdapter } from './http/server/http-server.js';
+import { TimeLimitedExpressAdapter } from './http/server/http-server.js';
 import { RequestValidation } from './http/rest/validation.js';
-import { Door } from './ingest/webhook/webhook-handler.js';
-import { takeShortWay } from './ingest/webhook/fast-path.js';
+import { WebhookHandler } from './ingest/webhook/webhook-handler.js';
+import { installFastPath } from './ingest/webhook/fast-path.js';
 import { Metrics } from './metrics/metrics.js';
 import { observeRequests } from './http/server/observe-requests.js';
 
@@ -28,7 +28,7 @@ export async function createApp(
 ): Promise<NestExpressApplication> {
   const app = await NestFactory.create<NestExpressApplication>(
     AppModule.for(config, databaseUrl),
-    new PromptExpressAdapter(),
+    new TimeLimitedExpressAdapter(),
     {
       bodyParser: false, // the door reads its own bodies, and keeps the bytes
       logger,
@@ -40,12 +40,12 @@ export async function createApp(
   // Whether there is TLS, and for which names, is known to what stands in front, not here.
   const contentSecurityPolicy = { directives: { upgradeInsecureRequests: null } };
   app.use(helmet({ contentSecurityPolicy, strictTransportSecurity: false }));
-  applyHttpRules(app);
+  applyResponseHeaders(app);
   app.useGlobalFilters(new ProblemFilter());
   app.useGlobalPipes(new RequestValidation());
   serveOpenApi(app);
   const metrics = app.get(Metrics);
-  takeShortWay(app.getHttpServer(), app.get(Door), metrics);
-  answerBrokenRequests(app.getHttpServer(), (reason) => metrics.countConnectionEnded(reason));
+  installFastPath(app.getHttpServer(), app.get(WebhookHandler), metrics);
+  handleMalformedRequests(app.getHttpServer(), (reason) => metrics.countConnectionEnded(reason));
   return app.init();
 }

@@ -10,12 +10,12 @@ import { createApp } from './app.js';
 import { type Config, ConfigError, parseConfig, readEnvironment } from './config/config.js';
 import { describeError, isDatabaseUnavailable } from './database/errors.js';
 import { QUERY } from './database/data-source.js';
-import { DatabaseStart } from './database/database-startup.js';
-import { Intake } from './ingest/ingest-lifecycle.js';
+import { DatabaseStartup } from './database/database-startup.js';
+import { IngestLifecycle } from './ingest/ingest-lifecycle.js';
 import { renderBanner } from './local/banner.js';
 import { DataDirLock } from './local/data-dir-lock.js';
 import { startEmbeddedPostgres } from './local/embedded-postgres.js';
-import { Retention } from './operator/retention/retention.job.js';
+import { RetentionJob } from './operator/retention/retention.job.js';
 import { prepareShutdown } from './shutdown.js';
 
 export interface Service {
@@ -58,9 +58,9 @@ async function start(started: (() => Promise<unknown>)[], signal: AbortSignal): 
   const app = await createApp(config, databaseUrl, logger);
   started.push(prepareShutdown(app));
   const dataSources = [app.get(DataSource), app.get<DataSource>(getDataSourceToken(QUERY))];
-  const database = new DatabaseStart(databaseUrl, dataSources, signal);
-  await Promise.all([app.get(Intake).open(), database.begun().catch(explain)]);
-  database.done.then(() => app.get(Retention).start()).catch(() => undefined); // what it rejects with is told below
+  const database = new DatabaseStartup(databaseUrl, dataSources, signal);
+  await Promise.all([app.get(IngestLifecycle).open(), database.waitForFirstAttempt().catch(explain)]);
+  database.done.then(() => app.get(RetentionJob).start()).catch(() => undefined); // what it rejects with is told below
   const baseUrl = await listen(app, config);
   local?.lock.announce(baseUrl);
 

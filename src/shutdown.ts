@@ -1,6 +1,6 @@
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { trackConnections } from './http/server/graceful-shutdown.js';
-import { Watcher } from './query/waiting/commit-watcher.js';
+import { CommitWatcher } from './query/waiting/commit-watcher.js';
 
 /** Time that requests in progress get to be answered. */
 const ANSWER_GRACE_MS = 3_000;
@@ -14,7 +14,7 @@ export function prepareShutdown(app: NestExpressApplication): () => Promise<void
   const connections = trackConnections(app.getHttpServer(), ANSWER_GRACE_MS);
   return async () => {
     const answered = connections.refuseNew();
-    app.get(Watcher).end(); // long polls are answered with the current state
+    app.get(CommitWatcher).end(); // long polls are answered with the current state
     await answered;
     const closed = app.close();
     connections.end();

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
-import { Room } from '../src/ingest/webhook/admission.js';
+import { AdmissionControl } from '../src/ingest/webhook/admission.js';
 import { POLL } from './support/chaos.js';
 import { notification, startService, type TestService, webhookPath } from './support/service.js';
 import { POLL_STOPPED, stopTimers } from './support/timers.js';
@@ -127,27 +127,27 @@ test('two bodies of the greatest size allowed have room, also where they have mo
 });
 
 test('where 4,000 notifications wait the next one is answered 503, and accepted once one of them has left', async () => {
-  const room = service.app.get(Room);
-  const waiting = Array.from({ length: 4_000 }, () => room.enter());
+  const room = service.app.get(AdmissionControl);
+  const waiting = Array.from({ length: 4_000 }, () => room.tryAcquire());
   expect(await metric('airudder_door_waiting_notifications')).toBe(4_000);
   expect(await metric('airudder_door_accepting')).toBe(0);
   expect((await service.get('/v1/cases')).body['ingestion']).toMatchObject({ degraded: true });
   const refused = await service.post(notification({ case_id: 'one too many' }));
   expect(refused.body).toMatchObject({ status: 503, code: 'service_unavailable' });
   expect(refused.headers.get('retry-after')).toBe('5');
-  waiting.pop()?.leave();
+  waiting.pop()?.release();
   expect((await service.post(notification({ case_id: 'one too many' }))).status).toBe(200);
   expect((await service.get('/v1/cases?case_id=one%20too%20many')).body['data'][0].notification_count).toBe(1);
-  for (const place of waiting) place?.leave();
+  for (const place of waiting) place?.release();
 });
 
 test('a small body that unpacks to more than the room left is answered 503, and accepted once there is room', async () => {
   const packed = gzipSync(JSON.stringify(notification({ case_id: 'packed', padding: 'x'.repeat(100_000) })));
   const post = async (): Promise<number> => (await service.post(packed, { 'content-encoding': 'gzip' })).status;
-  const place = service.app.get(Room).enter();
-  expect(place?.take(32 * 1_048_576 - 50_000)).toBe(true);
+  const place = service.app.get(AdmissionControl).tryAcquire();
+  expect(place?.reserve(32 * 1_048_576 - 50_000)).toBe(true);
   expect(await post()).toBe(503);
-  place?.leave();
+  place?.release();
   expect(await post()).toBe(200);
 });
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { migrate } from '../src/database/migrate.js';
-import { HORIZON } from '../src/database/feed-position.sql.js';
+import { FEED_HORIZON } from '../src/database/feed-position.sql.js';
 import { beginCase, type OpenTransaction } from './support/begin-case.js';
 import {
   ALL_KEY,
@@ -38,7 +38,7 @@ async function published(): Promise<void> {
   await expect
     .poll(async () =>
       service.database
-        .query(`SELECT ${HORIZON} = ahead_by + pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS is_all
+        .query(`SELECT ${FEED_HORIZON} = ahead_by + pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS is_all
         FROM feed_clock`),
     )
     .toEqual([{ is_all: true }]);

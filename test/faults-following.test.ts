@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { migrate } from '../src/database/migrate.js';
-import { Reads } from '../src/database/query-router.js';
+import { QueryRouter } from '../src/database/query-router.js';
 import { DurablePostgres } from './support/durable-postgres.js';
 import {
   READ_KEY,
@@ -160,7 +160,7 @@ test.each(['/v1/cases/lookup', '/v1/cases?case_id=drained'])(
 
 /** Holds back the next answer of PostgreSQL to a read. Returns once it is there, with what lets it go. */
 async function heldAnswer(): Promise<() => void> {
-  const reads = service.app.get(Reads);
+  const reads = service.app.get(QueryRouter);
   const query = reads.query.bind(reads);
   return new Promise((hold) => {
     vi.spyOn(reads, 'query').mockImplementationOnce(async (text, values) => {

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { audit } from './support/audit.js';
 import { LOAD_MS, POLL, TEST_TIMEOUT_MS } from './support/chaos.js';
 import { notification, send } from './support/service.js';
-import { awaitDrained, type Booted, killHard, metric, readiness, Stage } from './support/stage.js';
+import { awaitDrained, type Booted, killHard, metric, readiness, FaultHarness } from './support/stage.js';
 import type { Traffic } from './support/traffic.js';
 
 /** PostgreSQL goes away in every way. */
@@ -12,9 +12,9 @@ vi.setConfig({ testTimeout: TEST_TIMEOUT_MS });
 /** One second is promised; the machine that tests run on may be busy with something else for as long again. */
 const MAX_GAP_MS = 2_500;
 
-let stage: Stage;
+let stage: FaultHarness;
 beforeAll(async () => {
-  stage = await Stage.set();
+  stage = await FaultHarness.create();
 });
 afterEach(async () => stage.clear());
 afterAll(async () => stage.strike());
@@ -46,7 +46,7 @@ test.each([
   'with PostgreSQL %s under load it goes on acknowledging, and all of it is in PostgreSQL soon after that is back',
   async (sort, end) => {
     const database = await stage.postgres.createDatabase();
-    const service = await stage.boot(database, await stage.folder());
+    const service = await stage.startService(database, await stage.folder());
     const traffic = stage.traffic([service.url]).start();
     const longestGapMs = await strikeUnder(traffic, end);
     expect((await readiness(service.url)).body).toMatchObject({ status: 'ready', postgres: 'down', spool: 'holding' });
@@ -65,7 +65,7 @@ test.each([
   [', also on a connection that recorded who saw numbers', true],
 ])('what PostgreSQL has acknowledged survives its crash at the next moment%s', async (_, isRevealing) => {
   const database = await stage.postgres.createDatabase();
-  const service = await stage.boot(database, await stage.folder(), { API_KEYS: 'all:read+reveal:key' });
+  const service = await stage.startService(database, await stage.folder(), { API_KEYS: 'all:read+reveal:key' });
   const traffic = stage.traffic([service.url]);
   await traffic.post();
   // Until its next start: a commit that does not wait for the disk is lost in a crash within the next seconds.
@@ -84,7 +84,7 @@ test.each([
 
 test('with PostgreSQL paused under load it goes on acknowledging, and late commits make nothing twice', async () => {
   const database = await stage.postgres.createDatabase();
-  const service = await stage.boot(database, await stage.folder());
+  const service = await stage.startService(database, await stage.folder());
   const traffic = stage.traffic([service.url]).start();
   const longestGapMs = await strikeUnder(traffic, async () => stage.postgres.pause(), Math.max(3_000, LOAD_MS));
   const left = await spooled(service);
@@ -99,7 +99,7 @@ test('with PostgreSQL paused under load it goes on acknowledging, and late commi
 test('killed in an outage, started again in it, and killed while it drains, it has what each process acknowledged', async () => {
   const database = await stage.postgres.createDatabase();
   const folder = await stage.folder();
-  const first = await stage.boot(database, folder);
+  const first = await stage.startService(database, folder);
   const traffic = stage.traffic([first.url]).start();
   await strikeUnder(traffic, async () => stage.postgres.kill(), LOAD_MS / 2);
   const left = await spooled(first);
@@ -107,7 +107,7 @@ test('killed in an outage, started again in it, and killed while it drains, it h
   await killHard(first);
   const byFirst = traffic.acknowledged;
 
-  const second = await stage.boot(database, folder);
+  const second = await stage.startService(database, folder);
   traffic.aim(second.url);
   expect(await spooled(second)).toBeGreaterThanOrEqual(left);
   await expect.poll(() => traffic.acknowledged, POLL).toBeGreaterThan(byFirst);
@@ -117,7 +117,7 @@ test('killed in an outage, started again in it, and killed while it drains, it h
   await expect.poll(async () => spooled(second), { ...POLL, interval: 1 }).toBeLessThan(most);
   await killHard(second);
 
-  const third = await stage.boot(database, folder);
+  const third = await stage.startService(database, folder);
   traffic.aim(third.url);
   await awaitDrainedUnder(traffic, third);
   expect(await audit('service killed in an outage and after it', database, traffic, { spooled: most })).toEqual([]);
@@ -126,7 +126,7 @@ test('killed in an outage, started again in it, and killed while it drains, it h
 test('started during an outage on a database that has no tables yet it accepts, and makes them when PostgreSQL is back', async () => {
   const database = await stage.postgres.createDatabase();
   await stage.postgres.kill();
-  const service = await stage.boot(database, await stage.folder());
+  const service = await stage.startService(database, await stage.folder());
   expect((await readiness(service.url)).status).toBe(200);
   const traffic = stage.traffic([service.url]);
   await traffic.run(LOAD_MS / 2);
@@ -141,7 +141,7 @@ test('started during an outage on a database that has no tables yet it accepts, 
 test('told to end during an outage it ends in time, and the next start brings its spool to PostgreSQL', async () => {
   const database = await stage.postgres.createDatabase();
   const folder = await stage.folder();
-  const service = await stage.boot(database, folder);
+  const service = await stage.startService(database, folder);
   const traffic = stage.traffic([service.url]).start();
   await strikeUnder(traffic, async () => stage.postgres.kill(), LOAD_MS / 2);
   const left = await spooled(service);
@@ -153,7 +153,7 @@ test('told to end during an outage it ends in time, and the next start brings it
   await traffic.stop();
 
   await stage.postgres.start();
-  const again = await stage.boot(database, folder);
+  const again = await stage.startService(database, folder);
   await awaitDrained(again.url);
   expect(await audit('told to end during an outage', database, traffic, { spooled: left, seconds })).toEqual([]);
 });

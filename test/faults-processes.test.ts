@@ -6,15 +6,15 @@ import { audit } from './support/audit.js';
 import { LOAD_MS, POLL, ROUNDS, TEST_TIMEOUT_MS } from './support/chaos.js';
 import { openRaw } from './support/raw.js';
 import { type Answer, send, webhookPath } from './support/service.js';
-import { awaitDrained, type Booted, killHard, metric, readiness, Stage } from './support/stage.js';
+import { awaitDrained, type Booted, killHard, metric, readiness, FaultHarness } from './support/stage.js';
 import { contested, type Traffic } from './support/traffic.js';
 
 /** The service's own processes end in every way, and its clients too. */
 vi.setConfig({ testTimeout: TEST_TIMEOUT_MS });
 
-let stage: Stage;
+let stage: FaultHarness;
 beforeAll(async () => {
-  stage = await Stage.set();
+  stage = await FaultHarness.create();
 });
 afterEach(async () => stage.clear());
 afterAll(async () => stage.strike());
@@ -22,14 +22,14 @@ afterAll(async () => stage.strike());
 test('killed under load again and again, it has everything that it acknowledged, once', async () => {
   const database = await stage.postgres.createDatabase();
   const folder = await stage.folder();
-  let service = await stage.boot(database, folder);
+  let service = await stage.startService(database, folder);
   const traffic = stage.traffic([service.url]).start();
   for (let round = 0; round < ROUNDS; round += 1) {
     const before = traffic.acknowledged;
     await sleep(LOAD_MS / ROUNDS);
     await expect.poll(() => traffic.acknowledged, POLL).toBeGreaterThan(before);
     await killHard(service);
-    service = await stage.boot(database, folder);
+    service = await stage.startService(database, folder);
     traffic.aim(service.url);
   }
   await traffic.stop();
@@ -40,7 +40,7 @@ test('killed under load again and again, it has everything that it acknowledged,
 test('replicas that fight over the same cases make one truth of them, also when one of them is killed', async () => {
   const database = await stage.postgres.createDatabase();
   const folders = [await stage.folder(), await stage.folder()];
-  const replicas = await Promise.all(folders.map(async (folder) => stage.boot(database, folder)));
+  const replicas = await Promise.all(folders.map(async (folder) => stage.startService(database, folder)));
   expect(await fight('two replicas', database, replicas, folders)).toEqual([]);
 });
 
@@ -48,7 +48,7 @@ test('three replicas may share a folder, and one that is killed during an outage
   const database = await stage.postgres.createDatabase();
   const folder = await stage.folder();
   const folders = [folder, folder, folder];
-  const replicas = await Promise.all(folders.map(async () => stage.boot(database, folder)));
+  const replicas = await Promise.all(folders.map(async () => stage.startService(database, folder)));
   const outage = async (): Promise<void> => {
     await stage.postgres.kill();
     await sleep(LOAD_MS / 2);
@@ -75,14 +75,14 @@ async function fight(
   await stage.postgres.start();
   await sleep(LOAD_MS / 4);
   await traffic.stop();
-  const again = await stage.boot(database, folder as string);
+  const again = await stage.startService(database, folder as string);
   await awaitDrained(again.url, ...urls);
   return audit(scene, database, traffic);
 }
 
 test('clients that hang up, whole or in the middle, take nobody else with them, and only whole bodies are kept', async () => {
   const database = await stage.postgres.createDatabase();
-  const service = await stage.boot(database, await stage.folder());
+  const service = await stage.startService(database, await stage.folder());
   const traffic = stage.traffic([service.url]).start(8);
   const until = performance.now() + LOAD_MS;
   let hangUps = 0;
@@ -133,7 +133,7 @@ async function writeAndHangUp(port: number, text: string): Promise<void> {
 test('told to end under load it answers what is under way, refuses what is new, and has what it acknowledged', async () => {
   const database = await stage.postgres.createDatabase();
   const folder = await stage.folder();
-  const service = await stage.boot(database, folder);
+  const service = await stage.startService(database, folder);
   const traffic = stage.traffic([service.url]).start();
   await sleep(LOAD_MS / 2);
   let goOn = (): void => undefined;
@@ -149,13 +149,13 @@ test('told to end under load it answers what is under way, refuses what is new, 
   expect(await service.process.exitCode()).toBe(0);
   await traffic.stop();
 
-  const again = await stage.boot(database, folder);
+  const again = await stage.startService(database, folder);
   await awaitDrained(again.url);
   expect(await audit('told to end under load', database, traffic)).toEqual([]);
 });
 
 test('told to end while a body never ends it ends in time, and logs that it has not acknowledged it', async () => {
-  const service = await stage.boot(await stage.postgres.createDatabase(), await stage.folder());
+  const service = await stage.startService(await stage.postgres.createDatabase(), await stage.folder());
   const client = await openRaw(service.url, `${HEAD}Content-Length: 500\r\n\r\n{"case_id":`);
   await expect.poll(async () => metric(service.url, 'airudder_door_waiting_notifications'), POLL).toBe(1);
   service.process.kill('SIGTERM');
@@ -178,7 +178,7 @@ test.each([
 ])('told to end while PostgreSQL %s it answers what is under way, and ends in time', async (sort, hangingMs) => {
   const database = await stage.postgres.createDatabase();
   const folder = await stage.folder();
-  const service = await stage.boot(database, folder);
+  const service = await stage.startService(database, folder);
   const traffic = stage.traffic([service.url]).start();
   await sleep(LOAD_MS / 2);
   await Promise.all(Array.from({ length: 4 }, async () => readiness(service.url))); // on connections that are idle then
@@ -193,13 +193,13 @@ test.each([
   expect(traffic.unanswered.filter(({ atMs }) => atMs < toldAt - 50)).toEqual([]);
 
   stage.postgres.resume();
-  const again = await stage.boot(database, folder);
+  const again = await stage.startService(database, folder);
   await awaitDrained(again.url);
   expect(await audit(`told to end when PostgreSQL ${sort}`, database, traffic, { seconds })).toEqual([]);
 });
 
 test('told to end it answers who waits at once with what is so, and ends the streams', async () => {
-  const service = await stage.boot(await stage.postgres.createDatabase(), await stage.folder());
+  const service = await stage.startService(await stage.postgres.createDatabase(), await stage.folder());
   const headers = { authorization: 'Bearer key', prefer: 'wait=60', 'content-type': 'application/json' };
   const body = '{"cases":[{"case_id":"nobody"}]}';
   const lookup = send(`${service.url}/v1/cases/lookup`, { method: 'POST', headers, body });

@@ -6,15 +6,15 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { audit } from './support/audit.js';
 import { LOAD_MS, POLL, TEST_TIMEOUT_MS } from './support/chaos.js';
 import { fillUp, freeze, makeDiskImage, mountDiskImage, mountSmallDisk, thaw, unmount } from './support/disk.js';
-import { awaitDrained, type Booted, killHard, metric, readiness, Stage } from './support/stage.js';
+import { awaitDrained, type Booted, killHard, metric, readiness, FaultHarness } from './support/stage.js';
 import { ofItsOwn, type Traffic } from './support/traffic.js';
 
 /** The spool's disk is full, out of reach or damaged, while PostgreSQL is away too. */
 vi.setConfig({ testTimeout: TEST_TIMEOUT_MS });
 
-let stage: Stage;
+let stage: FaultHarness;
 beforeAll(async () => {
-  stage = await Stage.set();
+  stage = await FaultHarness.create();
 });
 afterEach(async () => stage.clear());
 afterAll(async () => stage.strike());
@@ -22,9 +22,9 @@ afterAll(async () => stage.strike());
 test('on a full disk it refuses with 503 and says so, and accepts again when PostgreSQL is back', async (context) => {
   const folder = await stage.folder();
   await mountSmallDisk(context, folder, 4_096);
-  stage.afterwards(async () => unmount(folder));
+  stage.onCleanup(async () => unmount(folder));
   const database = await stage.postgres.createDatabase();
-  const service = await stage.boot(database, folder);
+  const service = await stage.startService(database, folder);
   const traffic = stage.traffic([service.url]).start();
   await outlastFullSpool(service, traffic);
   expect(await audit('disk full', database, traffic)).toEqual([]);
@@ -32,7 +32,7 @@ test('on a full disk it refuses with 503 and says so, and accepts again when Pos
 
 test('with SPOOL_MAX_BYTES reached it refuses with 503 and says so, and accepts again when PostgreSQL is back', async () => {
   const database = await stage.postgres.createDatabase();
-  const service = await stage.boot(database, await stage.folder(), { SPOOL_MAX_BYTES: '200000' });
+  const service = await stage.startService(database, await stage.folder(), { SPOOL_MAX_BYTES: '200000' });
   const traffic = stage.traffic([service.url]).start();
   await outlastFullSpool(service, traffic);
   expect(await audit('SPOOL_MAX_BYTES reached', database, traffic)).toEqual([]);
@@ -74,11 +74,11 @@ for (const wasUsed of [true, false]) {
   test(`a full disk ${sort} neither stops its start nor its door, as long as PostgreSQL is there`, async (context) => {
     const folder = await stage.folder();
     await mountSmallDisk(context, folder, 2_048);
-    stage.afterwards(async () => unmount(folder));
+    stage.onCleanup(async () => unmount(folder));
     const database = await stage.postgres.createDatabase();
-    if (wasUsed) await killHard(await stage.boot(database, folder));
+    if (wasUsed) await killHard(await stage.startService(database, folder));
     await fillUp(folder);
-    const service = await stage.boot(database, folder);
+    const service = await stage.startService(database, folder);
     const traffic = stage.traffic([service.url]);
     await traffic.run(LOAD_MS / 4);
     expect([traffic.refused, traffic.unanswered]).toEqual([0, []]);
@@ -97,7 +97,7 @@ test('a folder where no spool can be made neither stops the start nor the door, 
   const database = await stage.postgres.createDatabase();
   const folder = await stage.folder();
   await writeFile(path.join(folder, 'spool'), 'a file in its place');
-  const service = await stage.boot(database, folder);
+  const service = await stage.startService(database, folder);
   const traffic = stage.traffic([service.url]);
   await traffic.run(LOAD_MS / 4);
   expect([traffic.refused, traffic.unanswered]).toEqual([0, []]);
@@ -119,7 +119,7 @@ test('a folder that is mended while PostgreSQL is away takes the spool, without 
   const folder = await stage.folder();
   const inItsPlace = path.join(folder, 'spool');
   await writeFile(inItsPlace, 'a file in its place');
-  const service = await stage.boot(database, folder);
+  const service = await stage.startService(database, folder);
   const traffic = stage.traffic([service.url]);
   await stage.postgres.kill();
   await expect.poll(async () => (await traffic.post())?.status, POLL).toBe(503);
@@ -136,14 +136,14 @@ test('what the spool has acknowledged survives a power cut at the next moment', 
   const platter = `${folder}-platter`;
   await makeDiskImage(context, `${platter}.image`, 128);
   await mountDiskImage(context, platter, `${platter}.image`);
-  stage.afterwards(async () => unmount(platter));
+  stage.onCleanup(async () => unmount(platter));
   const image = path.join(platter, 'disk.image');
   await makeDiskImage(context, image, 64);
   await mountDiskImage(context, folder, image);
-  stage.afterwards(async () => unmount(folder));
+  stage.onCleanup(async () => unmount(folder));
   const database = await stage.postgres.createDatabase();
   await stage.postgres.kill();
-  const service = await stage.boot(database, folder);
+  const service = await stage.startService(database, folder);
   const traffic = stage.traffic([service.url]).start();
   await expect.poll(() => traffic.acknowledged, POLL).toBeGreaterThan(100);
 
@@ -162,9 +162,9 @@ test('what the spool has acknowledged survives a power cut at the next moment', 
 
   const restored = await stage.folder();
   await mountDiskImage(context, restored, copy);
-  stage.afterwards(async () => unmount(restored));
+  stage.onCleanup(async () => unmount(restored));
   await stage.postgres.start();
-  const again = await stage.boot(database, restored);
+  const again = await stage.startService(database, restored);
   await awaitDrained(again.url);
   expect(await audit('power cut', database, traffic)).toEqual([]);
 });
@@ -201,7 +201,7 @@ test('a damaged spool is set aside as it is, loudly, and neither stops the start
   const database = await stage.postgres.createDatabase();
   await stage.postgres.kill();
   const origin = await stage.folder();
-  const before = await stage.boot(database, origin);
+  const before = await stage.startService(database, origin);
   const lost = stage.traffic([before.url], (n) => ({ ...ofItsOwn(n), callee_number: MARK }));
   await lost.run(LOAD_MS / 8);
   expect(lost.acknowledged).toBeGreaterThan(0);
@@ -223,7 +223,7 @@ test('a damaged spool is set aside as it is, loudly, and neither stops the start
     const file = path.join(folder, 'spool', volume, 'data.mdb');
     await damage(file);
     const bytes = await readFile(file);
-    const service = await stage.boot(database, folder);
+    const service = await stage.startService(database, folder);
     const aside = (await readdir(folder)).find((name) => name.startsWith('spool-damaged-'));
     expect(aside, sort).toBeDefined();
     expect((await readFile(path.join(folder, aside ?? '', 'data.mdb'))).equals(bytes), sort).toBe(true);
@@ -236,7 +236,7 @@ test('a check of the spool that somebody ends proves no damage, other than one t
   const database = await stage.postgres.createDatabase();
   await stage.postgres.kill();
   const origin = await stage.folder();
-  const before = await stage.boot(database, origin);
+  const before = await stage.startService(database, origin);
   const traffic = stage.traffic([before.url]);
   await traffic.run(LOAD_MS / 8);
   await killHard(before);
@@ -255,7 +255,9 @@ test('a check of the spool that somebody ends proves no damage, other than one t
       ending,
       `if (process.argv[1].includes('spool-check')) for (;;) process.kill(process.pid, '${signal}');`,
     );
-    const { url } = await stage.boot(database, folder, { NODE_OPTIONS: `--import=${pathToFileURL(ending).href}` });
+    const { url } = await stage.startService(database, folder, {
+      NODE_OPTIONS: `--import=${pathToFileURL(ending).href}`,
+    });
     expect(
       (await readdir(folder)).filter((name) => name.includes('damaged')),
       signal,

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { CaseEntity, Verdict } from '../src/database/entities.js';
-import { comesOutOfOrder, type Delivered, fold, inOrderOfReceipt } from '../src/ingest/write/fold.js';
+import { comesOutOfOrder, type DeliveryKey, fold, inOrderOfReceipt } from '../src/ingest/write/fold.js';
 import type { Notification } from '../src/ingest/notification/notification.js';
 
 /** Few cases, times and contents, so that deliveries collide in every way. */
@@ -81,7 +81,7 @@ function writeInBatches(batches: readonly Notification[][]): {
   let known = 0;
   const cases = new Map<string, CaseEntity>();
   const contents = new Map<string, Buffer>();
-  const history = new Map<string, Delivered[]>();
+  const history = new Map<string, DeliveryKey[]>();
   const verdicts = new Map<string, Verdict>();
   for (const batch of batches) {
     const stored = [...cases.values()].filter((each) => batch.some((one) => one.completion.case_id === each.case_id));
@@ -93,9 +93,9 @@ function writeInBatches(batches: readonly Notification[][]): {
       stored,
       new Map(outOfOrder.map(({ id }) => [id, inOrderOfReceipt(history.get(id) ?? [])])),
     );
-    for (const state of [...outcome.newCases, ...outcome.knownCases]) cases.set(state.id, state);
-    known += outcome.known.length;
-    for (const { state } of outcome.contents) contents.set(state.id, state.content_digest);
+    for (const state of [...outcome.newCases, ...outcome.existingCases]) cases.set(state.id, state);
+    known += outcome.alreadyStored.length;
+    for (const { state } of outcome.replacedNodeTasks) contents.set(state.id, state.content_digest);
     for (const { notification, case_ref, verdict } of outcome.notifications) {
       history.set(case_ref, [...(history.get(case_ref) ?? []), notification]);
       verdicts.set(notification.id, verdict);

@@ -5,11 +5,11 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { dataSourceOptions, INGEST_POOL } from '../src/database/data-source.js';
 import { newId } from '../src/database/ids.js';
 import { inOrderOfReceipt } from '../src/ingest/write/fold.js';
-import { Erasures } from '../src/ingest/erasure/erasure-filter.js';
+import { ErasureFilter } from '../src/ingest/erasure/erasure-filter.js';
 import { Names } from '../src/ingest/write/label-reconciler.js';
 import { judge, type Notification } from '../src/ingest/notification/notification.js';
-import { type Report, Writer } from '../src/ingest/write/writer.js';
-import { DoorState } from '../src/metrics/ingest-status.js';
+import { type WriteObserver, Writer } from '../src/ingest/write/writer.js';
+import { IngestStatus } from '../src/metrics/ingest-status.js';
 import { Metrics } from '../src/metrics/metrics.js';
 import { IS_LONG } from './support/chaos.js';
 import { createDatabase, type TestDatabase } from './support/database.js';
@@ -31,11 +31,11 @@ beforeAll(async () => {
       new DataSource(dataSourceOptions(database.url, INGEST_POOL)).initialize(),
     ),
   );
-  metrics = dataSources.map((dataSource) => new Metrics(dataSource, dataSource, new DoorState()));
+  metrics = dataSources.map((dataSource) => new Metrics(dataSource, dataSource, new IngestStatus()));
   names = dataSources.map((dataSource, replica) => new Names(dataSource, metrics[replica] as Metrics));
   writers = dataSources.map(
     (dataSource, replica) =>
-      new Writer(dataSource, names[replica] as Names, new Erasures(dataSource), metrics[replica] as Metrics),
+      new Writer(dataSource, names[replica] as Names, new ErasureFilter(dataSource), metrics[replica] as Metrics),
   );
 });
 afterAll(async () => {
@@ -203,10 +203,10 @@ async function writeAll(writer: Writer, batch: readonly Notification[]): Promise
   let rest = [...new Set(batch)];
   while (rest.length > 0) {
     const held: Notification[] = [];
-    const report: Report = {
-      committed: () => undefined,
-      held: (each) => held.push(each),
-      refused: (_, error) => expect.unreachable(String(error)),
+    const report: WriteObserver = {
+      onCommitted: () => undefined,
+      onCaseLocked: (each) => held.push(each),
+      onRejected: (_, error) => expect.unreachable(String(error)),
     };
     await writer.write(rest, report);
     rest = held;

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { casesNamedIn, mentions, numbersIn } from '../src/ingest/erasure/body-search.js';
+import { extractCaseIds, containsSubject, extractNumbers } from '../src/ingest/erasure/body-search.js';
 
 const NUMBER = '+62 811-0000';
-const names = (body: string): boolean => mentions(Buffer.from(body), { callee_number: NUMBER });
+const names = (body: string): boolean => containsSubject(Buffer.from(body), { callee_number: NUMBER });
 
 describe('a number in a refused body is found', () => {
   test.each([
@@ -30,19 +30,19 @@ test('a number that is part of a longer one is not it', () => {
 
 test('a case is named by whole ids, wherever they stand, and by none that is cut off', () => {
   const body = '{"workflow_id":"w\\u0031","rows":[{"case_id":"one"}],"case_id" : "two';
-  expect(casesNamedIn(Buffer.from(body))).toEqual([{ workflow_id: 'w1', case_id: 'one' }]);
-  expect(casesNamedIn(Buffer.from('{"workflow_id":"w1","case_id":"tw'))).toEqual([]);
+  expect(extractCaseIds(Buffer.from(body))).toEqual([{ workflow_id: 'w1', case_id: 'one' }]);
+  expect(extractCaseIds(Buffer.from('{"workflow_id":"w1","case_id":"tw'))).toEqual([]);
   const deep = { data: [{ workflow_id: 'w1', case_id: 'one' }], workflow_id: 'w2', case_id: 'two' };
-  expect(casesNamedIn(Buffer.from(JSON.stringify(deep)))).toEqual(
+  expect(extractCaseIds(Buffer.from(JSON.stringify(deep)))).toEqual(
     expect.arrayContaining([
       { workflow_id: 'w1', case_id: 'one' },
       { workflow_id: 'w2', case_id: 'two' },
     ]),
   );
   const one = { workflow_id: 'w1', case_id: 'one' };
-  expect(mentions(Buffer.from('<w1> and "one"'), one)).toBe(true);
+  expect(containsSubject(Buffer.from('<w1> and "one"'), one)).toBe(true);
   for (const other of ['w1 one1', 'w10 one', 'w1 phone', 'w1-one'])
-    expect(mentions(Buffer.from(other), one), other).toBe(false);
+    expect(containsSubject(Buffer.from(other), one), other).toBe(false);
 });
 
 /** Where each mark were tried as a beginning, or each kept for a way back, this would take hours, or all of the stack. */
@@ -51,7 +51,7 @@ test.each([
   ['one text that is not closed', `"${'a'.repeat(2 ** 24)}`],
   ['names of fields without end', '"case_id":"\\'.repeat(2 ** 18)],
 ])('a body of nothing but %s is looked through like any other', (_, body) => {
-  expect(numbersIn(Buffer.from(`${body} 811-0000`))).toContain('811-0000');
+  expect(extractNumbers(Buffer.from(`${body} 811-0000`))).toContain('811-0000');
   expect(names(`${body} ${NUMBER}`)).toBe(true);
-  expect(casesNamedIn(Buffer.from(body))).toEqual([]);
+  expect(extractCaseIds(Buffer.from(body))).toEqual([]);
 });

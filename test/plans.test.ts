@@ -25,7 +25,7 @@ import {
   SCAN_CASES,
 } from '../src/operator/retention/retention.sql.js';
 import type { Statement } from '../src/database/connection.js';
-import { READ_ARRIVALS } from '../src/query/waiting/commit-watcher.sql.js';
+import { READ_COMMITTED_EVENTS } from '../src/query/waiting/commit-watcher.sql.js';
 import type { QuarantineFilter } from '../src/operator/quarantine/quarantine-query.dto.js';
 import {
   batchStatement,
@@ -298,7 +298,7 @@ describe.each(MODES)('with %s', (mode) => {
     const [{ next } = { next: '' }] = await database.query<{ next: string }>(
       `SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS next`,
     );
-    const plans = await explain(READ_ARRIVALS, [next, [next]]);
+    const plans = await explain(READ_COMMITTED_EVENTS, [next, [next]]);
     expect(scannedBigTables(plans)).toEqual([]);
     expect(touched(plans)).toBeLessThan(5);
   });

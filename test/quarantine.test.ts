@@ -203,7 +203,9 @@ describe('a replay', () => {
     const receipt = { id, kind: 'workflow-list-completion', receivedAt: new Date(START + 3 * 60_000) } as const;
     const written = judge(receipt, Buffer.from(JSON.stringify(notification({ case_id: 'killed' }))));
     const fail = (): never => expect.fail('it can be written');
-    await service.app.get(Writer).write([written], { committed: () => undefined, held: fail, refused: fail });
+    await service.app
+      .get(Writer)
+      .write([written], { onCommitted: () => undefined, onCaseLocked: fail, onRejected: fail });
 
     expect((await act(`/${id}/replay`)).body).toMatchObject({ outcome: 'replayed', verdict: 'known' });
     expect((await service.get('/v1/cases?case_id=killed')).body['data']).toMatchObject([{ notification_count: 1 }]);

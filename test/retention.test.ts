@@ -1,6 +1,6 @@
 import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { Retention } from '../src/operator/retention/retention.job.js';
+import { RetentionJob } from '../src/operator/retention/retention.job.js';
 import { beginCase } from './support/begin-case.js';
 import { createDatabase, type TestDatabase } from './support/database.js';
 import { countBlocked, hold } from './support/hold.js';
@@ -40,7 +40,7 @@ async function post(daysAgo: number, body: unknown): Promise<Answer> {
 }
 
 async function removeOld(): Promise<void> {
-  await service.app.get(Retention).run();
+  await service.app.get(RetentionJob).run();
 }
 
 async function caseIds(path = '/v1/cases?order=asc'): Promise<string[]> {

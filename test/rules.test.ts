@@ -1,7 +1,7 @@
 import { IsOptional, IsString, ValidateIf, ValidateNested } from 'class-validator';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { compileRules } from '../src/ingest/notification/compiled-validator.js';
+import { compileValidator } from '../src/ingest/notification/compiled-validator.js';
 import { PROVIDER_EXAMPLE } from '../src/ingest/notification/provider-example.js';
 import { findErrors, isValid, MAX_ID_BYTES, toCandidate } from '../src/ingest/notification/workflow-list-completion.js';
 
@@ -51,7 +51,7 @@ test('a rule of a kind that would be passed over is refused when the rules are c
     @IsString({ groups: ['some'] })
     text: string;
   }
-  for (const rules of [Nested, Each, Grouped]) expect(() => compileRules(rules)).toThrow('cannot be compiled');
+  for (const rules of [Nested, Each, Grouped]) expect(() => compileValidator(rules)).toThrow('cannot be compiled');
 });
 
 test('conditions are kept: where they do not hold, the other rules of the field do not count', () => {
@@ -64,7 +64,7 @@ test('conditions are kept: where they do not hold, the other rules of the field 
     @IsString()
     sometimes?: unknown;
   }
-  const keepsRules = compileRules(Conditional);
+  const keepsRules = compileValidator(Conditional);
   expect(keepsRules({})).toBe(true);
   expect(keepsRules({ optional: null, sometimes: 1 })).toBe(true);
   expect(keepsRules({ optional: 1 })).toBe(false);

@@ -57,7 +57,7 @@ async function removeAll(spool: Spool, number = ''): Promise<void> {
 
 async function awaitGone(...looking: Spool[]): Promise<void> {
   const look = async (): Promise<boolean> => {
-    for (const spool of looking) await spool.tidy();
+    for (const spool of looking) await spool.compactIfIdle();
     return isIn(dataDir, GONE);
   };
   await expect.poll(look, POLL).toBe(false);
@@ -89,7 +89,7 @@ test('what was erased is in no file once it is scrubbed, and the records beside 
   }
   await removeAll(spool, GONE);
   expect(await isIn(dataDir, GONE)).toBe(true);
-  await spool.scrub();
+  await spool.compactAll();
   expect(await isIn(dataDir, GONE)).toBe(false);
   const inOrder = kept.toSorted((a, b) => encodeKey(a.receipt).compare(encodeKey(b.receipt)));
   expect([...all(spool)].map(({ record }) => crc32(encodeValue(record)))).toEqual(
@@ -156,7 +156,7 @@ test('what comes while it scrubs is kept', async () => {
   const scrubbing = (async () => {
     while (kept.length < enough) {
       await removeAll(spool, GONE);
-      await spool.scrub();
+      await spool.compactAll();
     }
   })();
   const appending = Array.from({ length: 4 }, async () => {
@@ -168,7 +168,7 @@ test('what comes while it scrubs is kept', async () => {
   });
   await Promise.all([scrubbing, ...appending]);
   await removeAll(spool, GONE);
-  await spool.scrub();
+  await spool.compactAll();
   expect(idsIn(spool).toSorted()).toEqual(kept.toSorted());
   expect(await isIn(dataDir, GONE)).toBe(false);
 });
@@ -191,7 +191,7 @@ test('processes that share it close and delete what others add to, and nothing t
     const spool = await open(); // a start closes what all others add to
     for (const id of idsIn(spool)) seen.add(id);
     await removeAll(spool);
-    await spool.scrub();
+    await spool.compactAll();
     await close(spool);
   };
   while (accepted.length < 200 * ROUNDS) await drain();
@@ -210,7 +210,7 @@ test('what a process left that shared it and was killed is taken over by one tha
     await new Promise(() => setInterval(() => {}, 1000));`);
   const [id] = (await once(createInterface(child.stdout), 'line')) as [string];
   await kill(child);
-  await expect.poll(async () => spool.tidy().then(() => idsIn(spool)), POLL).toEqual([id]);
+  await expect.poll(async () => spool.compactIfIdle().then(() => idsIn(spool)), POLL).toEqual([id]);
   await removeAll(spool);
   await awaitGone(spool);
 });
@@ -230,11 +230,11 @@ test('SPOOL_MAX_BYTES holds through scrubs, and what they carry over counts once
   const most = await fill();
   const before = spool.report;
   expect(before.bytes).toBeLessThanOrEqual(maxBytes);
-  await spool.scrub();
+  await spool.compactAll();
   expect(spool.report.notifications).toBe(before.notifications);
   expect(spool.report.bytes).toBeLessThanOrEqual(before.bytes + 16 * 4_096);
   await removeAll(spool);
-  await spool.scrub();
+  await spool.compactAll();
   expect(spool.report).toMatchObject({ notifications: 0, bytes: 0 });
   expect(await fill()).toBe(most);
 });
@@ -249,12 +249,12 @@ test('a disk without room for a scrub harms nothing, and once there is room it i
   await spool.append([...kept, ...recordsOf(GONE, 12)]);
   await fillUp(folder);
   await removeAll(spool, GONE);
-  await expect(spool.scrub()).rejects.toThrow(SpoolError);
-  await spool.tidy();
+  await expect(spool.compactAll()).rejects.toThrow(SpoolError);
+  await spool.compactIfIdle();
   expect(new Set(idsIn(spool))).toEqual(new Set(kept.map(({ receipt }) => receipt.id)));
 
   for (const name of await readdir(folder)) if (name.startsWith('filler')) await rm(path.join(folder, name));
-  await expect.poll(async () => spool.scrub().then(() => isIn(folder, GONE)), POLL).toBe(false);
+  await expect.poll(async () => spool.compactAll().then(() => isIn(folder, GONE)), POLL).toBe(false);
   expect(new Set(idsIn(spool))).toEqual(new Set(kept.map(({ receipt }) => receipt.id)));
   await spool.append([recordOf(KEPT, 300)]);
 });

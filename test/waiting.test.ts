@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
-import { CompletionsReader } from '../src/query/feed/feed.reader.js';
-import { Reads } from '../src/database/query-router.js';
-import { ARRIVED, type Watch } from '../src/query/waiting/subscription.js';
-import { Watcher } from '../src/query/waiting/commit-watcher.js';
+import { FeedReader } from '../src/query/feed/feed.reader.js';
+import { QueryRouter } from '../src/database/query-router.js';
+import { COMMIT_EVENTS, type CommitSubscription } from '../src/query/waiting/subscription.js';
+import { CommitWatcher } from '../src/query/waiting/commit-watcher.js';
 import { beginCase } from './support/begin-case.js';
 import { ALL_KEY, type Answer, type Json, newCase, send, startService, type TestService } from './support/service.js';
 import { metric } from './support/stage.js';
@@ -41,11 +41,11 @@ const areWaiting = async (requests: number): Promise<void> => {
 };
 
 test('beyond 200,000 things that all wait for together a wait is refused, and leaves nothing behind', async () => {
-  const watcher = service.app.get(Watcher);
-  const listen = (watch: Watch, from: number, to: number): void => {
+  const watcher = service.app.get(CommitWatcher);
+  const listen = (watch: CommitSubscription, from: number, to: number): void => {
     for (let n = from; n < to; n += 1) watch.on(`thing ${n}`, () => undefined);
   };
-  const watch = watcher.watch();
+  const watch = watcher.subscribe();
   listen(watch, 1, MAX_LISTENERS);
   const refused = await lookup([{ case_id: 'nobody' }], WAIT); // of what it waits for one finds room
   expect(refused).toMatchObject({ status: 503, body: { code: 'service_unavailable' } });
@@ -66,7 +66,7 @@ test('beyond 200,000 things that all wait for together a wait is refused, and le
 
 /** Holds back the next answer of PostgreSQL to one who waits. Returns once it is there, with what lets it go. */
 async function heldAnswer(): Promise<() => void> {
-  const reads = service.app.get(Reads);
+  const reads = service.app.get(QueryRouter);
   const query = reads.queryPrimary.bind(reads);
   return new Promise((hold) => {
     vi.spyOn(reads, 'queryPrimary').mockImplementationOnce(async (text, values) => {
@@ -79,8 +79,8 @@ async function heldAnswer(): Promise<() => void> {
 
 /** Returns once the service has noticed what the work commits. */
 async function noticed(name: string, work: () => Promise<void>): Promise<void> {
-  const watcher = service.app.get(Watcher);
-  const watch = watcher.watch();
+  const watcher = service.app.get(CommitWatcher);
+  const watch = watcher.subscribe();
   await expect.poll(() => watcher.hasBegun).toBe(true);
   const arrival = new Promise((resolve) => watch.on(name, resolve));
   await work();
@@ -94,13 +94,13 @@ test.each([true, false])(
   async (isOneThere) => {
     const [one, other] = [newCase(), newCase({ callee_number: '+62700020' })];
     const completeOne = async (): Promise<void> =>
-      noticed(ARRIVED.withCaseId(one.case_id), async () => service.complete(one));
+      noticed(COMMIT_EVENTS.withCaseId(one.case_id), async () => service.complete(one));
     if (isOneThere) await completeOne();
     const held = heldAnswer();
     const waiting = lookup([{ case_id: one.case_id }, { case_id: other.case_id }], WAIT);
     const letGo = await held;
     if (!isOneThere) await completeOne();
-    await noticed(ARRIVED.withCaseId(other.case_id), async () => service.complete(other));
+    await noticed(COMMIT_EVENTS.withCaseId(other.case_id), async () => service.complete(other));
     letGo();
     expect((await waiting).body['data']).toMatchObject([{ status: 'completed' }, { status: 'completed' }]);
   },
@@ -115,7 +115,7 @@ test(
     const waiting = follow({ cursor }, WAIT);
     const letGo = await held;
     const body = newCase();
-    await noticed(ARRIVED.inFeed(), async () => service.complete(body));
+    await noticed(COMMIT_EVENTS.inFeed(), async () => service.complete(body));
     letGo();
     expect((await waiting).body['data']).toMatchObject([{ case: { case_id: body.case_id } }]);
   },
@@ -124,11 +124,11 @@ test(
 test('those who wait at the same place of the feed are answered together by a few statements', async () => {
   const readers = 30;
   const cursor = await now();
-  const read = vi.spyOn(service.app.get(CompletionsReader), 'read');
+  const read = vi.spyOn(service.app.get(FeedReader), 'read');
   const waiting = Array.from({ length: readers }, async () => follow({ cursor }, WAIT));
   const looks = (): number => read.mock.settledResults.filter(({ type }) => type === 'fulfilled').length;
   await expect.poll(looks, { timeout: LIMIT_MS }).toBeGreaterThanOrEqual(2 * readers); // one at once, and one to wait
-  const statements = vi.spyOn(service.app.get(Reads), 'queryPrimary');
+  const statements = vi.spyOn(service.app.get(QueryRouter), 'queryPrimary');
   const body = newCase();
   await service.complete(body);
   for (const answer of await Promise.all(waiting)) {
@@ -146,9 +146,9 @@ test(
     const body = newCase({ workflow_id: 'behind' });
     const waiting = follow({ cursor, workflow_id: 'behind' }, WAIT);
     await areWaiting(1);
-    await noticed(ARRIVED.withCaseId(body.case_id), async () => service.complete(body));
+    await noticed(COMMIT_EVENTS.withCaseId(body.case_id), async () => service.complete(body));
     for (const part of ['one', 'other']) {
-      await noticed(ARRIVED.withCaseId(part), async () => completeMany(part, 11_000));
+      await noticed(COMMIT_EVENTS.withCaseId(part), async () => completeMany(part, 11_000));
     }
     await held.rollback();
     expect((await waiting).body['data']).toMatchObject([{ case: { case_id: body.case_id } }]);
@@ -159,7 +159,7 @@ test(
 test('a wait goes on while PostgreSQL answers none of its questions', { timeout: LIMIT_MS }, async () => {
   const { database } = service;
   const body = newCase();
-  const questions = vi.spyOn(service.app.get(Reads), 'queryPrimary');
+  const questions = vi.spyOn(service.app.get(QueryRouter), 'queryPrimary');
   await database.query(`
     ALTER TABLE quarantined_notifications RENAME TO kept;
     CREATE FUNCTION fail() RETURNS SETOF kept LANGUAGE plpgsql AS $$

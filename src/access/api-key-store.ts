@@ -4,7 +4,7 @@ import { type ApiKey, findBySecret, isSameKey } from '../config/api-key.js';
 
 /** The keys that open `/v1`. They may change while the service runs. */
 @Injectable()
-export class ApiKeys {
+export class ApiKeyStore {
   #keys: readonly ApiKey[];
 
   constructor(@Inject(CONFIG) config: Config) {
@@ -16,7 +16,7 @@ export class ApiKeys {
   }
 
   /** Whether this key still opens what it opened. */
-  have(key: ApiKey): boolean {
+  isValid(key: ApiKey): boolean {
     return this.#keys.some((each) => isSameKey(each, key));
   }
 

@@ -15,11 +15,11 @@ import { SCOPE_EXTENSION } from '../http/rest/openapi-common.js';
 import { Problem } from '../http/problem/problem.js';
 import { requestIdOf, routeOf } from '../http/request-id.js';
 import type { ApiKey, Scope } from '../config/api-key.js';
-import { ApiKeys } from './api-key-store.js';
-import { Limits } from './rate-limit/rate-limiter.js';
-import { RecordReveals } from './disclosure/disclosure.interceptor.js';
-import { RevealLog } from './disclosure/disclosure-log.js';
-import { giveSight, Sight } from './disclosure/disclosure.js';
+import { ApiKeyStore } from './api-key-store.js';
+import { RateLimiter } from './rate-limit/rate-limiter.js';
+import { DisclosureInterceptor } from './disclosure/disclosure.interceptor.js';
+import { DisclosureLog } from './disclosure/disclosure-log.js';
+import { setDisclosure, Disclosure } from './disclosure/disclosure.js';
 
 const SCOPE = 'scope';
 
@@ -29,10 +29,10 @@ const keys = new WeakMap<Request, ApiKey>();
 @Injectable()
 export class ApiKeyGuard implements CanActivate {
   constructor(
-    private readonly apiKeys: ApiKeys,
-    private readonly limits: Limits,
+    private readonly apiKeys: ApiKeyStore,
+    private readonly limits: RateLimiter,
     private readonly reflector: Reflector,
-    private readonly reveals: RevealLog,
+    private readonly reveals: DisclosureLog,
   ) {}
 
   /** @throws Problem `unauthorized`, `insufficient_scope` or `too_many_requests` */
@@ -49,17 +49,17 @@ export class ApiKeyGuard implements CanActivate {
     this.limits.admit(request, response, key.name);
     if (!key.scopes.has(scope)) throw new Problem('insufficient_scope', `The API key lacks the scope "${scope}".`);
     keys.set(request, key);
-    giveSight(request, this.sightOf(key, context));
+    setDisclosure(request, this.sightOf(key, context));
     return true;
   }
 
-  private sightOf({ name, scopes }: ApiKey, context: ExecutionContext): Sight {
-    if (!scopes.has('reveal')) return new Sight();
+  private sightOf({ name, scopes }: ApiKey, context: ExecutionContext): Disclosure {
+    if (!scopes.has('reveal')) return new Disclosure();
     const request = context.switchToHttp().getRequest<Request>();
     const response = context.switchToHttp().getResponse<Response>();
     // Never the path itself: an id in it may be a person's.
     const endpoint = `${request.method} ${routeOf(request).replaceAll(/:(\w+)/g, '{$1}')}`;
-    return this.reveals.openSight({ key_name: name, endpoint, request_id: requestIdOf(response) });
+    return this.reveals.createDisclosure({ key_name: name, endpoint, request_id: requestIdOf(response) });
   }
 }
 
@@ -68,7 +68,7 @@ export function NeedsScope(scope: Scope): ClassDecorator & MethodDecorator {
   return applyDecorators(
     SetMetadata(SCOPE, scope),
     UseGuards(ApiKeyGuard),
-    UseInterceptors(RecordReveals),
+    UseInterceptors(DisclosureInterceptor),
     ApiBearerAuth('apiKey'),
     ApiExtension(SCOPE_EXTENSION, scope),
   );

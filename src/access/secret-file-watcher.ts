@@ -3,10 +3,10 @@ import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleD
 import { CONFIG, type Config } from '../config/config.js';
 import { Metrics } from '../metrics/metrics.js';
 import { parseApiKeys } from '../config/api-key.js';
-import { ApiKeys } from './api-key-store.js';
+import { ApiKeyStore } from './api-key-store.js';
 import { readSecretFileAgain } from '../config/secret-file.js';
 import { parseWebhookTokens } from '../config/webhook-token.js';
-import { WebhookTokens } from './webhook-token-store.js';
+import { WebhookTokenStore } from './webhook-token-store.js';
 
 const INTERVAL_MS = 1_000;
 
@@ -29,15 +29,15 @@ interface Watched {
  * What was found twice is taken over. The content is looked at, not the file: orchestrators replace a link to the folder, which no watch on the file would see.
  */
 @Injectable()
-export class SecretFiles implements OnApplicationBootstrap, OnModuleDestroy {
+export class SecretFileWatcher implements OnApplicationBootstrap, OnModuleDestroy {
   readonly #logger = new Logger('Secrets');
   readonly #watched: Watched[] = [];
   readonly #ending = new AbortController();
 
   constructor(
     @Inject(CONFIG) { webhookTokensFile, apiKeysFile }: Config,
-    tokens: WebhookTokens,
-    keys: ApiKeys,
+    tokens: WebhookTokenStore,
+    keys: ApiKeyStore,
     private readonly metrics: Metrics,
   ) {
     this.watch('WEBHOOK_TOKENS_FILE', webhookTokensFile, (text) => tokens.replace(parseWebhookTokens(text)));
@@ -45,7 +45,7 @@ export class SecretFiles implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   onApplicationBootstrap(): void {
-    if (this.#watched.length > 0) void this.keepLooking(this.#ending.signal);
+    if (this.#watched.length > 0) void this.pollLoop(this.#ending.signal);
   }
 
   onModuleDestroy(): void {
@@ -56,17 +56,17 @@ export class SecretFiles implements OnApplicationBootstrap, OnModuleDestroy {
     if (file !== undefined) this.#watched.push({ setting, file, use });
   }
 
-  private async keepLooking(signal: AbortSignal): Promise<void> {
+  private async pollLoop(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       for (const watched of this.#watched) {
-        await this.takeOver(watched).catch((error: unknown) => this.complain(watched, (error as Error).message));
+        await this.reload(watched).catch((error: unknown) => this.logReloadFailure(watched, (error as Error).message));
       }
       await sleep(INTERVAL_MS, undefined, { signal, ref: false }).catch(() => undefined);
     }
   }
 
   /** @throws Error if the file cannot be read, or the first time that it is found malformed */
-  private async takeOver(watched: Watched): Promise<void> {
+  private async reload(watched: Watched): Promise<void> {
     const { setting, file, use, text: before } = watched;
     const text = await readSecretFileAgain(file);
     const isSettled = text === watched.found;
@@ -82,7 +82,7 @@ export class SecretFiles implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   /** Once for each trouble. */
-  private complain(watched: Watched, trouble: string): void {
+  private logReloadFailure(watched: Watched, trouble: string): void {
     if (trouble === watched.trouble) return;
     watched.trouble = trouble;
     this.metrics.countSecretsReload('failed');

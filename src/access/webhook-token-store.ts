@@ -2,14 +2,14 @@ import type { IncomingMessage } from 'node:http';
 import { Inject, Injectable } from '@nestjs/common';
 import { CONFIG, type Config } from '../config/config.js';
 import { Metrics } from '../metrics/metrics.js';
-import { isWithin } from '../config/ip-ranges.js';
+import { isInRanges } from '../config/ip-ranges.js';
 import { findBySecret } from '../config/api-key.js';
 import { ClientAddress } from './rate-limit/client-address.js';
-import { digestOfGiven } from '../config/secret-digest.js';
+import { parseSecretDigest } from '../config/secret-digest.js';
 
 /** The tokens that open the webhook: several, so that one can be rotated while the old one still works. */
 @Injectable()
-export class WebhookTokens {
+export class WebhookTokenStore {
   #tokens: readonly { readonly digest: Buffer }[] = [];
 
   constructor(
@@ -21,7 +21,7 @@ export class WebhookTokens {
   }
 
   /** Whether the token is right, and comes from where it may. */
-  open(token: string, request: IncomingMessage): boolean {
+  isAuthorized(token: string, request: IncomingMessage): boolean {
     if (findBySecret(this.#tokens, token) === undefined) return false;
     if (this.isAllowed(request)) return true;
     this.metrics.countAddressRefused();
@@ -29,13 +29,13 @@ export class WebhookTokens {
   }
 
   replace(tokens: readonly string[]): void {
-    this.#tokens = tokens.map((token) => ({ digest: digestOfGiven(token) }));
+    this.#tokens = tokens.map((token) => ({ digest: parseSecretDigest(token) }));
   }
 
   private isAllowed(request: IncomingMessage): boolean {
     const { webhookAllowedAddresses } = this.config;
     if (webhookAllowedAddresses.length === 0) return true;
     const address = this.address.of(request);
-    return address !== undefined && isWithin(webhookAllowedAddresses, address);
+    return address !== undefined && isInRanges(webhookAllowedAddresses, address);
   }
 }

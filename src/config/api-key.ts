@@ -1,5 +1,5 @@
 import { timingSafeEqual } from 'node:crypto';
-import { digestOfGiven, digestSecret, refuseBrokenDigest } from './secret-digest.js';
+import { parseSecretDigest, digestSecret, assertValidDigest } from './secret-digest.js';
 
 /** `read` asks; `reveal` also sees whole phone numbers and raw bodies; `operate` also works the quarantine. */
 export const SCOPES = ['read', 'reveal', 'operate'] as const;
@@ -14,7 +14,7 @@ export interface ApiKey {
 
 /** @param secret itself, or `sha256:` and its digest */
 export function makeApiKey(name: string, scopes: readonly Scope[], secret: string): ApiKey {
-  return { name, scopes: new Set(scopes), digest: digestOfGiven(secret) };
+  return { name, scopes: new Set(scopes), digest: parseSecretDigest(secret) };
 }
 
 export function isSameKey(one: ApiKey, other: ApiKey): boolean {
@@ -58,7 +58,7 @@ function parseApiKey(entry: string, ordinal: number): ApiKey {
   if (!name || !scopes || !secret) throw new Error(`entry ${ordinal} must look like name:scopes:secret`);
   if (!/^[\w.-]+$/.test(name)) throw new Error(`entry ${ordinal}: a name has only letters, digits, ".", "_" and "-"`);
   if (!/^[\x21-\x7e]+$/.test(secret)) throw new Error(`entry ${ordinal}: a secret has only visible ASCII characters`);
-  refuseBrokenDigest(secret, `entry ${ordinal}`);
+  assertValidDigest(secret, `entry ${ordinal}`);
   return makeApiKey(
     name,
     scopes.split('+').map((scope) => parseScope(scope, ordinal)),

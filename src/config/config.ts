@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { parseRanges, type Range } from './ip-ranges.js';
+import { parseRanges, type IpRange } from './ip-ranges.js';
 import { type ApiKey, parseApiKeys } from './api-key.js';
 import { readSecretFile } from './secret-file.js';
 import { parseWebhookTokens } from './webhook-token.js';
@@ -35,9 +35,9 @@ export interface Config {
   /** Days after which rows are removed; undefined keeps them. */
   readonly retention: Retention;
   /** None: all. */
-  readonly webhookAllowedAddresses: readonly Range[];
+  readonly webhookAllowedAddresses: readonly IpRange[];
   /** Which proxies say truly for whom they ask: those at these addresses, or so many one behind the other. */
-  readonly trustProxy: readonly Range[] | number;
+  readonly trustProxy: readonly IpRange[] | number;
   /** Each in requests a minute; 0: no limit. */
   readonly rateLimitPerKey: number;
   readonly rateLimitPerAddress: number;
@@ -77,7 +77,7 @@ export function readEnvironment(): Environment {
 export function parseConfig(environment: Environment): Config {
   // An empty variable means none: compose files pass what `.env` leaves out as an empty text.
   const get = (name: Name): string | undefined => environment[name]?.trim() || undefined;
-  const getSecret = (name: Secret): Given => readSecret(name, get(name), get(`${name}_FILE`));
+  const getSecret = (name: Secret): SettingValue => readSecret(name, get(name), get(`${name}_FILE`));
 
   const databaseUrl = parseDatabaseUrl(getSecret('DATABASE_URL'));
   const generateSecrets = parseBoolean('GENERATE_SECRETS', get('GENERATE_SECRETS'), databaseUrl === undefined);
@@ -109,20 +109,20 @@ export function parseConfig(environment: Environment): Config {
 type Secret = 'DATABASE_URL' | 'DATABASE_READ_URL' | 'WEBHOOK_TOKENS' | 'API_KEYS';
 
 /** What a setting says, and the name under which it was given. */
-interface Given {
+interface SettingValue {
   readonly name: Name;
   readonly text: string | undefined;
 }
 
-function readSecret(name: Secret, text: string | undefined, file: string | undefined): Given {
+function readSecret(name: Secret, text: string | undefined, file: string | undefined): SettingValue {
   if (file === undefined) return { name, text };
   const fileName = `${name}_FILE` as const;
   if (text !== undefined) throw new ConfigError(fileName, `is set, and ${name} too: set one of them`);
-  return { name: fileName, text: explained(fileName, () => readSecretFile(file)) };
+  return { name: fileName, text: withSettingName(fileName, () => readSecretFile(file)) };
 }
 
 /** What goes wrong is told with the setting that led there. */
-function explained<T>(name: Name, work: () => T, before = ''): T {
+function withSettingName<T>(name: Name, work: () => T, before = ''): T {
   try {
     return work();
   } catch (error) {
@@ -130,26 +130,26 @@ function explained<T>(name: Name, work: () => T, before = ''): T {
   }
 }
 
-function parseDatabaseUrl({ name, text }: Given): string | undefined {
-  if (text !== undefined) explained(name, () => checkDatabaseUrl(text));
+function parseDatabaseUrl({ name, text }: SettingValue): string | undefined {
+  if (text !== undefined) withSettingName(name, () => checkDatabaseUrl(text));
   return text;
 }
 
-function parseReadUrls({ name, text }: Given, databaseUrl: string | undefined): string[] {
+function parseReadUrls({ name, text }: SettingValue, databaseUrl: string | undefined): string[] {
   if (text === undefined) return [];
   if (databaseUrl === undefined) throw new ConfigError(name, 'is set, but DATABASE_URL is not');
   const urls = text.split(',').map((url) => url.trim());
   urls.forEach((url, index) => {
     const entry = `entry ${index + 1} `;
-    explained(name, () => checkDatabaseUrl(url), entry);
+    withSettingName(name, () => checkDatabaseUrl(url), entry);
     if (url === databaseUrl) throw new ConfigError(name, `${entry}is DATABASE_URL, and no standby of it`);
   });
   return urls;
 }
 
-function parseSecrets<T>({ name, text }: Given, parse: (text: string) => T[], mayBeMissing: boolean): T[] {
+function parseSecrets<T>({ name, text }: SettingValue, parse: (text: string) => T[], mayBeMissing: boolean): T[] {
   if (text === undefined) return missing(name, mayBeMissing);
-  return explained(name, () => parse(text), 'is malformed: ');
+  return withSettingName(name, () => parse(text), 'is malformed: ');
 }
 
 /** A limit that another one makes void is a mistake. */
@@ -178,12 +178,12 @@ function missing(name: Name, mayBeMissing: boolean): never[] {
   throw new ConfigError(name, 'is not set (GENERATE_SECRETS=true would make it)');
 }
 
-function parseAddresses(name: Name, text: string | undefined): Range[] {
-  return text === undefined ? [] : explained(name, () => parseRanges(text));
+function parseAddresses(name: Name, text: string | undefined): IpRange[] {
+  return text === undefined ? [] : withSettingName(name, () => parseRanges(text));
 }
 
 /** A number is told from addresses by having neither dot nor colon. */
-function parseTrust(text: string | undefined): Range[] | number {
+function parseTrust(text: string | undefined): IpRange[] | number {
   const isNumber = text !== undefined && /^\w+$/.test(text);
   return isNumber ? parseInteger('TRUST_PROXY', text, 1, 10) : parseAddresses('TRUST_PROXY', text);
 }

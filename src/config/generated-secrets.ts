@@ -8,13 +8,13 @@ export const GENERATED_WEBHOOK_TOKEN = 'webhook-token';
 export const GENERATED_API_KEY = 'api-key';
 
 /** A configuration whose doors have keys, and the secrets that were made here and must be shown to the operator. */
-export interface OpenableConfig {
+export interface ConfigWithSecrets {
   readonly config: Config;
   readonly generated: { readonly webhookToken?: string; readonly apiKey?: string };
 }
 
 /** Fills in the webhook token and the API key that the settings leave out, if `GENERATE_SECRETS` allows it. */
-export async function addGeneratedSecrets(config: Config): Promise<OpenableConfig> {
+export async function addGeneratedSecrets(config: Config): Promise<ConfigWithSecrets> {
   if (!config.generateSecrets) return { config, generated: {} };
   const generated: { webhookToken?: string; apiKey?: string } = {};
   let { webhookTokens, apiKeys } = config;

@@ -5,7 +5,7 @@ import ipaddr from 'ipaddr.js';
 export type Address = ipaddr.IPv4 | ipaddr.IPv6;
 
 /** The addresses that begin with the same bits as this one. */
-export interface Range {
+export interface IpRange {
   readonly start: Address;
   readonly bits: number;
 }
@@ -23,7 +23,7 @@ export function parseAddress(text: string): Address | undefined {
  *
  * @throws Error that says which entry is wrong
  */
-export function parseRanges(text: string): Range[] {
+export function parseRanges(text: string): IpRange[] {
   return text.split(',').map((entry, index) => {
     const range = parseRange(entry.trim());
     if (!range)
@@ -32,7 +32,7 @@ export function parseRanges(text: string): Range[] {
   });
 }
 
-export function isWithin(ranges: readonly Range[], address: Address): boolean {
+export function isInRanges(ranges: readonly IpRange[], address: Address): boolean {
   return ranges.some(({ start, bits }) => start.kind() === address.kind() && address.match(start, bits));
 }
 
@@ -41,7 +41,7 @@ export function networkOf(address: Address): string {
   return 'parts' in address ? address.parts.slice(0, 4).join(':') : address.toString();
 }
 
-function parseRange(entry: string): Range | undefined {
+function parseRange(entry: string): IpRange | undefined {
   const [, text = '', length] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(entry) ?? [];
   if (isIP(text) === 0) return undefined;
   const written = ipaddr.parse(text);

@@ -8,7 +8,7 @@ export function digestSecret(secret: string): Buffer {
 }
 
 /** Of a secret as an operator may give it: itself, or `sha256:` and its digest in hexadecimal. */
-export function digestOfGiven(text: string): Buffer {
+export function parseSecretDigest(text: string): Buffer {
   return isSecretDigest(text) ? Buffer.from(text.slice(PREFIX.length), 'hex') : digestSecret(text);
 }
 
@@ -18,7 +18,7 @@ export function isSecretDigest(text: string): boolean {
 }
 
 /** @throws Error if it is meant as a digest, but is none: as a secret of its own it would open nothing */
-export function refuseBrokenDigest(text: string, entry: string): void {
+export function assertValidDigest(text: string, entry: string): void {
   if (text.startsWith(PREFIX) && !isSecretDigest(text)) {
     throw new Error(`${entry}: after "${PREFIX}" come 64 hexadecimal digits`);
   }

@@ -1,4 +1,4 @@
-import { isSecretDigest, refuseBrokenDigest } from './secret-digest.js';
+import { isSecretDigest, assertValidDigest } from './secret-digest.js';
 
 /**
  * Reads tokens, comma separated.
@@ -9,7 +9,7 @@ export function parseWebhookTokens(text: string): string[] {
   const tokens = text.split(',').map((token) => token.trim());
   tokens.forEach((token, index) => {
     const entry = `entry ${index + 1}`;
-    refuseBrokenDigest(token, entry);
+    assertValidDigest(token, entry);
     // The token is a segment of a URL that a person pastes: nothing in it may need escaping.
     if (!isSecretDigest(token) && (!/^[\w.~-]+$/.test(token) || token === '.' || token === '..')) {
       throw new Error(`${entry} must have only letters, digits, ".", "_", "~" and "-"`);

@@ -7,7 +7,7 @@ import { AddErasureAndRetention1795651200000 } from '../../migrations/1795651200
 import { AddAudit1795737600000 } from '../../migrations/1795737600000-add-audit.js';
 import { entities } from './entities.js';
 import { driverWithReplicas } from './replica-pool.js';
-import { StrictClient } from './timeout-client.js';
+import { TimeoutClient } from './timeout-client.js';
 
 /** Every migration, oldest first: named here so that a build, a test and a container all see the same list. */
 const migrations = [
@@ -72,7 +72,7 @@ export function dataSourceOptions(
     installExtensions: false,
     extra: {
       max: poolSize,
-      Client: StrictClient,
+      Client: TimeoutClient,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
       keepAlive: true,

@@ -12,7 +12,7 @@ const RETRY_INTERVAL_MS = 1_000;
  * Brings the database up to date and connects the data sources to it; again and again while PostgreSQL is away. The service
  * does not wait for that: it accepts notifications all the same.
  */
-export class DatabaseStart {
+export class DatabaseStartup {
   readonly #logger = new Logger('Database');
 
   /** Rejects with what can only be put right by a person, such as a failed migration. */
@@ -36,7 +36,7 @@ export class DatabaseStart {
    *
    * @throws what `done` rejects with, and what says that DATABASE_URL is wrong
    */
-  async begun(): Promise<void> {
+  async waitForFirstAttempt(): Promise<void> {
     await Promise.race([this.done, this.#triedOnce, sleep(PATIENCE_MS, undefined, { ref: false })]);
   }
 

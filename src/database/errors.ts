@@ -59,7 +59,7 @@ export function isDatabaseUnavailable(error: unknown): boolean {
  * True if PostgreSQL answered, and what failed may be what was asked of it: less at once may succeed. That it took too long or
  * too much memory may be due to one row as well as to PostgreSQL.
  */
-export function mayBeContent(error: unknown): boolean {
+export function isPossiblyDataError(error: unknown): boolean {
   const code = sqlStateOf(error);
   if (code === undefined) return false;
   return code === '57014' || code === '53200' || !startsWithOneOf(code, UNAVAILABLE);
@@ -75,12 +75,12 @@ export function isErasureUnknown(error: unknown): boolean {
   return sqlStateOf(error) === 'AR001';
 }
 
-export function isRefused(error: unknown): boolean {
+export function isDataError(error: unknown): boolean {
   return startsWithOneOf(sqlStateOf(error) ?? '', REFUSED);
 }
 
 /** True if a read that failed on a replica may succeed on the primary. One that took too long would do so there too. */
-export function isReplicaTrouble(error: unknown): boolean {
+export function isReplicaUnavailable(error: unknown): boolean {
   const code = sqlStateOf(error) ?? '';
   return code !== '57014' && (isDatabaseUnavailable(error) || startsWithOneOf(code, REPLICA_TROUBLE));
 }
@@ -93,7 +93,7 @@ export function isRetryable(error: unknown): boolean {
 }
 
 /** What PostgreSQL calls its refusal, without the values that its own message repeats. */
-export function nameRefusal(error: unknown): string {
+export function describeDataError(error: unknown): string {
   const { code, table, constraint } = describeError(error);
   const place = [table && `table ${table}`, constraint && `constraint ${constraint}`].filter(Boolean);
   return [`SQLSTATE ${code}`, ...place].join(', ');

@@ -37,7 +37,7 @@ async function runMigrations(databaseUrl: string): Promise<Migration[]> {
   const dataSource = await new DataSource(options).initialize();
   try {
     const migrations = await dataSource.runMigrations({ transaction: 'each' });
-    await windFeedClock(dataSource);
+    await advanceFeedEpochAfterRestore(dataSource);
     return migrations;
   } finally {
     await dataSource.destroy();
@@ -51,16 +51,16 @@ const IS_ON_THIS_SERVER = `
  * A leap that no server counts between a dump and its restore: all cursors given out before lie behind what is new, and so does
  * everything that the dump brought.
  */
-const WIND = `
+const ADVANCE_FEED_EPOCH = `
   UPDATE feed_clock
   SET server = system_identifier::text,
     ahead_by = (2 ^ 40)::bigint + greatest(ahead_by, removed_position, (SELECT max(position) FROM notifications))
   FROM pg_control_system()`;
 
 /** A server into which the database was restored from a dump counts its transactions from the beginning. */
-async function windFeedClock(dataSource: DataSource): Promise<void> {
+async function advanceFeedEpochAfterRestore(dataSource: DataSource): Promise<void> {
   const [{ is_here } = { is_here: false }] = await dataSource.query<{ is_here: boolean }[]>(IS_ON_THIS_SERVER);
-  if (!is_here) await dataSource.query(WIND);
+  if (!is_here) await dataSource.query(ADVANCE_FEED_EPOCH);
 }
 
 /** These hold any text: the second one because it takes bytes as they come. */

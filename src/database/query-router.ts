@@ -5,7 +5,7 @@ import type { QueryResultRow } from 'pg';
 import { DataSource, type ReplicationMode } from 'typeorm';
 import { Connection } from './connection.js';
 import { QUERY } from './data-source.js';
-import { describeError, isReplicaTrouble } from './errors.js';
+import { describeError, isReplicaUnavailable } from './errors.js';
 import { Snapshot } from './snapshot.js';
 import { Metrics } from '../metrics/metrics.js';
 
@@ -17,11 +17,11 @@ import { Metrics } from '../metrics/metrics.js';
 const MAX_PREPARED = 100;
 
 /** The primary sees all that is committed, at once; a replica may be behind. */
-export type Where = 'replica' | 'primary';
+export type Target = 'replica' | 'primary';
 
 /** Where all readers send their statements. */
 @Injectable()
-export class Reads {
+export class QueryRouter {
   readonly #names = new Map<string, string>();
 
   constructor(
@@ -45,7 +45,7 @@ export class Reads {
   }
 
   /** One statement, on a replica as `query` does it, or on the primary. */
-  async queryOn<Row extends QueryResultRow>(where: Where, text: string, values: readonly unknown[]): Promise<Row[]> {
+  async queryOn<Row extends QueryResultRow>(where: Target, text: string, values: readonly unknown[]): Promise<Row[]> {
     return where === 'primary' ? this.queryPrimary(text, values) : this.query(text, values);
   }
 
@@ -78,7 +78,7 @@ export class Reads {
     try {
       return await work('slave');
     } catch (error) {
-      if (!this.hasReplicas || !isReplicaTrouble(error)) throw error;
+      if (!this.hasReplicas || !isReplicaUnavailable(error)) throw error;
       const { code, name } = describeError(error);
       this.metrics.countReplicaFailure(code ?? name);
       return work('master');

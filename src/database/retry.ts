@@ -11,7 +11,7 @@ const MAX_PAUSE_MS = 20;
  *
  * @throws what it failed with otherwise, or too often
  */
-export async function retried<T>(metrics: Metrics, transaction: () => Promise<T>): Promise<T> {
+export async function withRetry<T>(metrics: Metrics, transaction: () => Promise<T>): Promise<T> {
   for (let failures = 1; ; failures += 1) {
     try {
       return await transaction();

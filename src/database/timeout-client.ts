@@ -11,14 +11,14 @@ const query: unknown = Reflect.get(Client.prototype, 'query');
  * Nor does it end the process: between the pool and whoever it is handed to there is a moment in which nobody listens for
  * its errors, and a server may end a connection in the very packet that completes it.
  */
-export class StrictClient extends Client {
+export class TimeoutClient extends Client {
   constructor(config?: string | ClientConfig) {
     super(config);
     this.on('error', () => undefined); // the next statement on it fails, and the pool lets it go
   }
 }
 
-StrictClient.prototype.query = function strictQuery(this: Client, ...parameters: unknown[]): unknown {
+TimeoutClient.prototype.query = function strictQuery(this: Client, ...parameters: unknown[]): unknown {
   const answer: unknown = Reflect.apply(query as () => unknown, this, parameters);
   if (answer instanceof Promise) {
     answer.catch((error: unknown) => {

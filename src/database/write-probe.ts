@@ -1,5 +1,5 @@
 import type { DataSource } from 'typeorm';
-import { within } from './timeout.js';
+import { withTimeout } from './timeout.js';
 
 /** False on a standby, and in a database that somebody made anew. */
 const CAN_WRITE = `
@@ -10,7 +10,7 @@ const LIMIT_MS = 2_000;
 /** Whether PostgreSQL answers within two seconds that it takes writes. */
 export async function canWrite(dataSource: DataSource): Promise<boolean> {
   if (!dataSource.isInitialized) return false;
-  return within(LIMIT_MS, dataSource.query<[{ can_write: boolean }]>(CAN_WRITE)).then(
+  return withTimeout(LIMIT_MS, dataSource.query<[{ can_write: boolean }]>(CAN_WRITE)).then(
     ([row]) => row.can_write,
     () => false,
   );

@@ -12,7 +12,7 @@ import type { Response } from 'express';
 import { DataSource } from 'typeorm';
 import { canWrite } from '../database/write-probe.js';
 import { ApiProblems, describeStatus } from '../http/problem/problem.openapi.js';
-import { DoorState } from '../metrics/ingest-status.js';
+import { IngestStatus } from '../metrics/ingest-status.js';
 import { QuarantineUsage } from '../ingest/quarantine/quarantine-usage.js';
 
 class Liveness {
@@ -55,7 +55,7 @@ class Readiness {
 export class HealthController {
   constructor(
     @Inject(DataSource) private readonly dataSource: DataSource,
-    private readonly door: DoorState,
+    private readonly door: IngestStatus,
     private readonly quarantine: QuarantineUsage,
   ) {}
 
@@ -88,7 +88,7 @@ export class HealthController {
   })
   async ready(@Res({ passthrough: true }) response: Response): Promise<Readiness> {
     const isUp = await canWrite(this.dataSource);
-    if (isUp) await this.quarantine.look();
+    if (isUp) await this.quarantine.refresh();
     const { isAccepting, spool } = this.door.read();
     const isReady = isAccepting && (isUp || spool.condition === 'ok');
     if (!isReady) response.status(HttpStatus.SERVICE_UNAVAILABLE);

@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { DoorState } from '../metrics/ingest-status.js';
+import { IngestStatus } from '../metrics/ingest-status.js';
 import { HealthController } from './health.controller.js';
 import { Metrics } from '../metrics/metrics.js';
 import { MetricsController } from './metrics.controller.js';
@@ -8,7 +8,7 @@ import { QuarantineUsage } from '../ingest/quarantine/quarantine-usage.js';
 /** How the service is watched. */
 @Module({
   controllers: [HealthController, MetricsController],
-  providers: [Metrics, DoorState, QuarantineUsage],
-  exports: [Metrics, DoorState, QuarantineUsage],
+  providers: [Metrics, IngestStatus, QuarantineUsage],
+  exports: [Metrics, IngestStatus, QuarantineUsage],
 })
-export class OperationsModule {}
+export class HealthModule {}

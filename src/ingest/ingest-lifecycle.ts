@@ -1,9 +1,9 @@
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
-import { within } from '../database/timeout.js';
+import { withTimeout } from '../database/timeout.js';
 import { NotificationBuffer } from './write/notification-buffer.js';
-import { Drainer } from './write/spool-drainer.js';
+import { SpoolDrainer } from './write/spool-drainer.js';
 import { Names } from './write/label-reconciler.js';
-import { Room } from './webhook/admission.js';
+import { AdmissionControl } from './webhook/admission.js';
 import { Spool } from './spool/spool.js';
 
 /** At the end names get that long: a write of another replica that lasts longer must not hold up the end. */
@@ -11,14 +11,14 @@ const NAMES_LIMIT_MS = 1_000;
 
 /** Beginning and end of the way in. */
 @Injectable()
-export class Intake implements OnModuleDestroy {
+export class IngestLifecycle implements OnModuleDestroy {
   readonly #logger = new Logger('Intake');
   #isOpen = false;
 
   constructor(
-    private readonly room: Room,
+    private readonly room: AdmissionControl,
     private readonly buffer: NotificationBuffer,
-    private readonly drainer: Drainer,
+    private readonly drainer: SpoolDrainer,
     private readonly spool: Spool,
     private readonly names: Names,
   ) {}
@@ -36,8 +36,8 @@ export class Intake implements OnModuleDestroy {
     await this.buffer.close();
     await this.drainer.stop();
     await this.spool.close();
-    await within(NAMES_LIMIT_MS, this.names.settled()).catch(() => undefined);
-    const { notifications } = this.room.taken;
+    await withTimeout(NAMES_LIMIT_MS, this.names.settled()).catch(() => undefined);
+    const { notifications } = this.room.inUse;
     if (notifications > 0) this.#logger.error('notifications not saved and not acknowledged', { notifications });
   }
 }

@@ -1,23 +1,34 @@
 import { Module } from '@nestjs/common';
 import { AccessModule } from '../access/access.module.js';
-import { OperationsModule } from '../health/health.module.js';
+import { HealthModule } from '../health/health.module.js';
 import { NotificationBuffer } from './write/notification-buffer.js';
-import { DoorController } from './webhook/webhook.controller.js';
-import { Door } from './webhook/webhook-handler.js';
-import { Drainer } from './write/spool-drainer.js';
-import { Erasures } from './erasure/erasure-filter.js';
-import { Intake } from './ingest-lifecycle.js';
+import { WebhookController } from './webhook/webhook.controller.js';
+import { WebhookHandler } from './webhook/webhook-handler.js';
+import { SpoolDrainer } from './write/spool-drainer.js';
+import { ErasureFilter } from './erasure/erasure-filter.js';
+import { IngestLifecycle } from './ingest-lifecycle.js';
 import { Names } from './write/label-reconciler.js';
-import { Quarantine } from './quarantine/quarantine-writer.js';
-import { Room } from './webhook/admission.js';
+import { QuarantineWriter } from './quarantine/quarantine-writer.js';
+import { AdmissionControl } from './webhook/admission.js';
 import { Spool } from './spool/spool.js';
 import { Writer } from './write/writer.js';
 
 /** HTTP → Postgres. */
 @Module({
-  imports: [AccessModule, OperationsModule],
-  controllers: [DoorController],
-  providers: [Door, Room, NotificationBuffer, Writer, Names, Quarantine, Erasures, Spool, Drainer, Intake],
-  exports: [Writer, Quarantine, Spool, Erasures],
+  imports: [AccessModule, HealthModule],
+  controllers: [WebhookController],
+  providers: [
+    WebhookHandler,
+    AdmissionControl,
+    NotificationBuffer,
+    Writer,
+    Names,
+    QuarantineWriter,
+    ErasureFilter,
+    Spool,
+    SpoolDrainer,
+    IngestLifecycle,
+  ],
+  exports: [Writer, QuarantineWriter, Spool, ErasureFilter],
 })
 export class IngestModule {}

@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.js';
-import type { OpenableConfig } from '../config/generated-secrets.js';
+import type { ConfigWithSecrets } from '../config/generated-secrets.js';
 import { KINDS } from '../ingest/notification/notification.js';
 import { PROVIDER_EXAMPLE } from '../ingest/notification/provider-example.js';
 
@@ -7,7 +7,7 @@ import { PROVIDER_EXAMPLE } from '../ingest/notification/provider-example.js';
  * What the operator needs for a first try: where Swagger UI is, the address to paste into AI Rudder, and one `curl` for
  * each side. Secrets are shown only where they were made here; those that were given are known already.
  */
-export function renderBanner(baseUrl: string, config: Config, generated: OpenableConfig['generated']): string {
+export function renderBanner(baseUrl: string, config: Config, generated: ConfigWithSecrets['generated']): string {
   const token = generated.webhookToken ?? '<one of WEBHOOK_TOKENS>';
   const key = generated.apiKey ?? '<a secret from API_KEYS>';
   const webhook = `${baseUrl}/webhooks/airudder/${token}/${KINDS[0]}`;

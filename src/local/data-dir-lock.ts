@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const SOCKET = 'service.sock';
 /** No socket, nobody behind it, or somebody who ended while being asked. */
-const NOBODY_THERE = new Set(['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE']);
+const NOT_LISTENING_CODES = new Set(['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE']);
 
 const ANSWER_TIMEOUT_MS = 2_000;
 const TAKEOVER_TIMEOUT_MS = 3_000;
@@ -51,7 +51,7 @@ export class DataDirLock {
     try {
       await new Promise<void>((resolve, reject) => lock.#server.once('error', reject).listen(draft, resolve));
       await chmod(draft, 0o600);
-      while (!(await lock.takesPlace(draft))) {
+      while (!(await lock.tryLink(draft))) {
         const owner = await findLocalInstance(dataDir);
         if (owner) throw new Error(`${dataDir} is in use by the service with process id ${owner.pid}`);
         await removeStale(dataDir);
@@ -74,7 +74,7 @@ export class DataDirLock {
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
-  private async takesPlace(draft: string): Promise<boolean> {
+  private async tryLink(draft: string): Promise<boolean> {
     try {
       await link(draft, this.#socketPath);
       return true;
@@ -96,7 +96,7 @@ export async function findLocalInstance(dataDir: string): Promise<LocalInstance 
       .on('data', (chunk: string) => (text += chunk))
       .on('end', () => resolve(text === '' ? undefined : (JSON.parse(text) as LocalInstance)))
       .on('error', (error: NodeJS.ErrnoException) => {
-        if (NOBODY_THERE.has(error.code ?? '')) resolve(undefined);
+        if (NOT_LISTENING_CODES.has(error.code ?? '')) resolve(undefined);
         else reject(error);
       });
   });

@@ -10,7 +10,7 @@ import { giveToServerUser, run, runAsServerUser } from './server-user.js';
 const USER = 'airudder';
 const DATABASE = 'airudder';
 /** No sockets in shared folders; in the server's log no details of errors, which repeat the values of a row. */
-const QUIET = { unix_socket_directories: '', log_error_verbosity: 'terse' };
+const DEFAULT_SETTINGS = { unix_socket_directories: '', log_error_verbosity: 'terse' };
 
 const START_TIMEOUT_S = 300; // crash recovery after a long run may take minutes
 const STOP_TIMEOUT_S = 60;
@@ -139,7 +139,7 @@ async function commandLineOf(pid: number): Promise<string> {
 }
 
 async function start(cluster: string, binaries: Binaries, settings: Record<string, string>): Promise<void> {
-  const lines = Object.entries({ ...QUIET, ...settings }).map(([name, value]) => `${name} = '${value}'\n`);
+  const lines = Object.entries({ ...DEFAULT_SETTINGS, ...settings }).map(([name, value]) => `${name} = '${value}'\n`);
   await writeFile(path.join(cluster, 'postgresql.auto.conf'), lines.join(''));
   const log = path.join(cluster, 'server.log');
   try {

@@ -4,7 +4,7 @@ import { Injectable } from '@nestjs/common';
 export type SpoolCondition = 'ok' | 'full' | 'unwritable';
 
 /** How the door stands. */
-export interface DoorReport {
+export interface IngestStatusReport {
   /** Whether a notification that came now would be accepted. */
   readonly isAccepting: boolean;
   /** Whether notifications go to the spool, because PostgreSQL does not answer in time. */
@@ -21,8 +21,8 @@ export interface DoorReport {
 
 /** Where the door says how it stands, and health and metrics read it: so that they need not know the door. */
 @Injectable()
-export class DoorState {
-  read: () => DoorReport = () => ({
+export class IngestStatus {
+  read: () => IngestStatusReport = () => ({
     isAccepting: false,
     isSpooling: false,
     waiting: { notifications: 0, bytes: 0 },

@@ -4,7 +4,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import { DataSource } from 'typeorm';
 import { QUERY } from '../database/data-source.js';
 import type { Verdict } from '../database/entities.js';
-import { type DoorReport, DoorState } from './ingest-status.js';
+import { type IngestStatusReport, IngestStatus } from './ingest-status.js';
 
 /** The part of the driver's pool that is watched. */
 interface Pool {
@@ -19,7 +19,7 @@ interface Pools {
   readonly slaves: readonly Pool[];
 }
 
-type DoorGauge = readonly [name: string, help: string, read: (report: DoorReport) => number | boolean];
+type DoorGauge = readonly [name: string, help: string, read: (report: IngestStatusReport) => number | boolean];
 const DOOR_GAUGES: readonly DoorGauge[] = [
   ['door_accepting', '1 while notifications can be accepted.', ({ isAccepting }) => isAccepting],
   [
@@ -139,7 +139,7 @@ export class Metrics {
   constructor(
     @InjectDataSource() ingest: DataSource,
     @InjectDataSource(QUERY) query: DataSource,
-    private readonly door: DoorState,
+    private readonly door: IngestStatus,
   ) {
     collectDefaultMetrics({ register: this.registry });
     const poolGauge = (name: string, help: string, read: (pool: Pool) => number): Gauge =>
@@ -197,11 +197,11 @@ export class Metrics {
     this.#removed.inc({ rows }, removed);
   }
 
-  setOldest(rows: string, time: Date | null): void {
+  setOldestRow(rows: string, time: Date | null): void {
     this.#oldest.set({ rows }, (time?.getTime() ?? 0) / 1000);
   }
 
-  forgetOldest(): void {
+  clearOldestRows(): void {
     this.#oldest.reset();
   }
 

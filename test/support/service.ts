@@ -10,7 +10,7 @@ import { type ApiKey, makeApiKey } from '../../src/config/api-key.js';
 import { createApp } from '../../src/app.js';
 import { type Config, parseConfig } from '../../src/config/config.js';
 import { QUERY } from '../../src/database/data-source.js';
-import { Intake } from '../../src/ingest/ingest-lifecycle.js';
+import { IngestLifecycle } from '../../src/ingest/ingest-lifecycle.js';
 import { PROVIDER_EXAMPLE } from '../../src/ingest/notification/provider-example.js';
 import { prepareShutdown } from '../../src/shutdown.js';
 import { createDatabase, type TestDatabase } from './database.js';
@@ -61,7 +61,7 @@ export async function startService({
   const app = await createApp({ ...settings, dataDir, apiKeys: KEYS, ...config }, own.url, false);
   const shutdown = prepareShutdown(app);
   for (const name of [undefined, QUERY]) await app.get<DataSource>(getDataSourceToken(name)).initialize();
-  await app.get(Intake).open();
+  await app.get(IngestLifecycle).open();
   await app.listen(0, '127.0.0.1');
   const { port } = app.getHttpServer().address() as { port: number };
   const url = `http://127.0.0.1:${port}`;

@@ -11,7 +11,7 @@ import { type Compose, Traffic } from './traffic.js';
 const READY = { status: 'ready', postgres: 'up', spool: 'empty', spooled: 0, quarantine: 'ok' };
 
 /** Everything that a test of faults starts, so that nothing of it stays. */
-export class Stage {
+export class FaultHarness {
   #running: ServiceProcess[] = [];
   #traffic: Traffic[] = [];
   #afterwards: (() => Promise<void>)[] = [];
@@ -21,9 +21,9 @@ export class Stage {
     readonly postgres: DurablePostgres,
   ) {}
 
-  static async set(): Promise<Stage> {
+  static async create(): Promise<FaultHarness> {
     const directory = await mkdtemp(path.join(tmpdir(), 'airudder-faults-'));
-    return new Stage(directory, await DurablePostgres.make(directory));
+    return new FaultHarness(directory, await DurablePostgres.make(directory));
   }
 
   /** A new folder. */
@@ -32,7 +32,7 @@ export class Stage {
   }
 
   /** Starts the service on a database and a folder, which it may share with others or have had before. */
-  async boot(databaseUrl: string, dataDir: string, settings: Record<string, string> = {}): Promise<Booted> {
+  async startService(databaseUrl: string, dataDir: string, settings: Record<string, string> = {}): Promise<Booted> {
     await mkdir(dataDir, { recursive: true });
     const required = { DATABASE_URL: databaseUrl, DATA_DIR: dataDir, WEBHOOK_TOKENS: TOKEN, API_KEYS: 'all:read:key' };
     const process = spawnService({ ...required, ...UNLIMITED, ...settings }, dataDir);
@@ -47,7 +47,7 @@ export class Stage {
   }
 
   /** What is to be done when the processes of this test are gone: the last one first. */
-  afterwards(work: () => Promise<void>): void {
+  onCleanup(work: () => Promise<void>): void {
     this.#afterwards.push(work);
   }
 

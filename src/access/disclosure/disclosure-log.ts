@@ -6,9 +6,9 @@ import { Connection } from '../../database/connection.js';
 import type { RevealEntity } from '../../database/entities.js';
 import { describeError } from '../../database/errors.js';
 import { newId } from '../../database/ids.js';
-import { within } from '../../database/timeout.js';
+import { withTimeout } from '../../database/timeout.js';
 import { Problem } from '../../http/problem/problem.js';
-import { Sight } from './disclosure.js';
+import { Disclosure } from './disclosure.js';
 
 /** An answer waits no longer for its record. */
 const LIMIT_MS = 5_000;
@@ -29,7 +29,7 @@ const RECORD = `
     bodies = reveals.bodies + excluded.bodies`;
 
 /** Who is shown something, where. */
-type Viewer = Pick<RevealEntity, 'key_name' | 'endpoint' | 'request_id'>;
+type DisclosureContext = Pick<RevealEntity, 'key_name' | 'endpoint' | 'request_id'>;
 
 /**
  * The record of who was shown whole numbers and raw bodies.
@@ -41,7 +41,7 @@ type Viewer = Pick<RevealEntity, 'key_name' | 'endpoint' | 'request_id'>;
  * not. So there can be a record of what was not sent in the end, but nothing is sent without one.
  */
 @Injectable()
-export class RevealLog {
+export class DisclosureLog {
   readonly #logger = new Logger('Reveals');
   #waiting: RevealEntity[] = [];
   /** The statement under way; it never rejects. */
@@ -53,9 +53,9 @@ export class RevealLog {
   constructor(@InjectDataSource() private readonly dataSource: DataSource) {}
 
   /** A sight that sees all, on record. */
-  openSight(viewer: Viewer): Sight {
+  createDisclosure(viewer: DisclosureContext): Disclosure {
     let record: Pick<RevealEntity, 'id' | 'at'> | undefined;
-    return new Sight(async (shown) => {
+    return new Disclosure(async (shown) => {
       const now = Date.now();
       if (!record || now - record.at.getTime() >= SPAN_MS) record = { id: newId(now), at: new Date(now) };
       await this.add({ ...record, ...viewer, ...shown });
@@ -66,7 +66,7 @@ export class RevealLog {
     this.#waiting.push(reveal);
     this.#next ??= this.write();
     try {
-      await within(LIMIT_MS, this.#next);
+      await withTimeout(LIMIT_MS, this.#next);
     } catch (error) {
       if (!this.#isFailing) this.#logger.error('what is shown cannot be recorded', { error: describeError(error) });
       this.#isFailing = true;

@@ -3,7 +3,7 @@ import type { Request } from 'express';
 import { maskNumber } from './mask.js';
 
 /** How much was shown whole. */
-export interface Shown {
+export interface DisclosureCount {
   readonly numbers: number;
   readonly bodies: number;
 }
@@ -12,27 +12,27 @@ export interface Shown {
  * What a request may see of people. Whoever may see all of it can see nothing that is not counted, and nothing counted leaves
  * before it is on record.
  */
-export class Sight {
+export class Disclosure {
   #numbers = 0;
   #bodies = 0;
 
   /** @param keep puts on record what is shown; without it nothing is shown whole */
-  constructor(private readonly keep?: (shown: Shown) => Promise<void>) {}
+  constructor(private readonly keep?: (shown: DisclosureCount) => Promise<void>) {}
 
-  get isWhole(): boolean {
+  get isUnmasked(): boolean {
     return this.keep !== undefined;
   }
 
   /** A phone number as it may be seen. */
   number(number: string): string {
-    if (!this.isWhole) return maskNumber(number);
+    if (!this.isUnmasked) return maskNumber(number);
     if (number !== '') this.#numbers += 1;
     return number;
   }
 
   /** The bytes of a body; undefined to whom they are not shown. */
   body(bytes: Buffer): Buffer | undefined {
-    if (!this.isWhole) return undefined;
+    if (!this.isUnmasked) return undefined;
     this.#bodies += 1;
     return bytes;
   }
@@ -51,18 +51,18 @@ export class Sight {
   }
 }
 
-const sights = new WeakMap<Request, Sight>();
+const sights = new WeakMap<Request, Disclosure>();
 
-export function giveSight(request: Request, sight: Sight): void {
+export function setDisclosure(request: Request, sight: Disclosure): void {
   sights.set(request, sight);
 }
 
 /** Nothing is shown whole to a request that was given no sight. */
-export function sightOf(request: Request): Sight {
-  return sights.get(request) ?? new Sight();
+export function getDisclosure(request: Request): Disclosure {
+  return sights.get(request) ?? new Disclosure();
 }
 
 /** The sight of the request's key. */
-export const Sees = createParamDecorator((_: unknown, context: ExecutionContext): Sight => {
-  return sightOf(context.switchToHttp().getRequest<Request>());
+export const CurrentDisclosure = createParamDecorator((_: unknown, context: ExecutionContext): Disclosure => {
+  return getDisclosure(context.switchToHttp().getRequest<Request>());
 });

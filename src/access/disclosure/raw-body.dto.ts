@@ -1,5 +1,5 @@
 import { ApiPropertyOptional } from '@nestjs/swagger';
-import type { Sight } from './disclosure.js';
+import type { Disclosure } from './disclosure.js';
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
@@ -17,7 +17,7 @@ export class BodyResponse {
   })
   body_encoding?: 'utf-8' | 'base64';
 
-  static from(this: void, received: Buffer, sight: Sight): BodyResponse {
+  static from(this: void, received: Buffer, sight: Disclosure): BodyResponse {
     const body = sight.body(received);
     if (!body) return {};
     try {

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Inject, Injectable } from '@nestjs/common';
 import { CONFIG, type Config } from '../../config/config.js';
-import { type Address, isWithin, parseAddress } from '../../config/ip-ranges.js';
+import { type Address, isInRanges, parseAddress } from '../../config/ip-ranges.js';
 
 /** The one place that says which address a request comes from. It is personal data: it is compared and counted, never logged. */
 @Injectable()
@@ -28,6 +28,6 @@ export class ClientAddress {
 
   private trusts(address: Address, hop: number): boolean {
     const { trustProxy } = this.config;
-    return typeof trustProxy === 'number' ? hop < trustProxy : isWithin(trustProxy, address);
+    return typeof trustProxy === 'number' ? hop < trustProxy : isInRanges(trustProxy, address);
   }
 }

@@ -1,8 +1,8 @@
 export const WINDOW_S = 60;
 
 /** What somebody has of a quota after taking from it. */
-export interface Share {
-  readonly quota: Quota;
+export interface WindowState {
+  readonly quota: FixedWindowCounter;
   readonly isExceeded: boolean;
   readonly remaining: number;
   /** Until all of it is there again. */
@@ -20,7 +20,7 @@ interface Window {
  * Memory is bounded whoever knocks: beyond `capacity` the counter that would have ended first is given up. As all last equally
  * long, the map has them in the order in which they end.
  */
-export class Quota {
+export class FixedWindowCounter {
   readonly #windows = new Map<string, Window>();
 
   constructor(
@@ -34,7 +34,7 @@ export class Quota {
     return this.#windows.size;
   }
 
-  take(who: string, now = Math.floor(performance.now())): Share {
+  take(who: string, now = Math.floor(performance.now())): WindowState {
     let window = this.#windows.get(who);
     if (!window || window.endsAt <= now) window = this.begin(who, now);
     const isExceeded = window.taken >= this.limit;

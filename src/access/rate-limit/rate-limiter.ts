@@ -5,17 +5,17 @@ import { Problem } from '../../http/problem/problem.js';
 import { Metrics } from '../../metrics/metrics.js';
 import { networkOf } from '../../config/ip-ranges.js';
 import { ClientAddress } from './client-address.js';
-import { Quota, type Share, WINDOW_S } from './fixed-window.js';
+import { FixedWindowCounter, type WindowState, WINDOW_S } from './fixed-window.js';
 
 /**
  * How often one may ask. Nobody who has the right token or key is ever held up by the failures of others, even of those who
  * come from the same address.
  */
 @Injectable()
-export class Limits {
-  readonly #perAddress: Quota | undefined;
-  readonly #perKey: Quota | undefined;
-  readonly #failures: Quota | undefined;
+export class RateLimiter {
+  readonly #perAddress: FixedWindowCounter | undefined;
+  readonly #perKey: FixedWindowCounter | undefined;
+  readonly #failures: FixedWindowCounter | undefined;
 
   constructor(
     @Inject(CONFIG) config: Config,
@@ -33,7 +33,7 @@ export class Limits {
    * @throws Problem `too_many_requests`
    */
   admit(request: IncomingMessage, response: ServerResponse, keyName: string): void {
-    const shares: Share[] = [];
+    const shares: WindowState[] = [];
     if (this.#perAddress) shares.push(this.#perAddress.take(this.networkOf(request)));
     if (this.#perKey && !shares[0]?.isExceeded) shares.push(this.#perKey.take(keyName));
     this.tell(response, shares, 'Too many requests');
@@ -56,7 +56,7 @@ export class Limits {
   }
 
   /** In the headers of draft-ietf-httpapi-ratelimit-headers-11. */
-  private tell(response: ServerResponse, shares: readonly Share[], excess: string): void {
+  private tell(response: ServerResponse, shares: readonly WindowState[], excess: string): void {
     if (shares.length === 0) return;
     const policies = shares.map(({ quota: { name, limit } }) => `"${name}";q=${limit};w=${WINDOW_S}`);
     const rests = shares.map(({ quota, remaining, seconds }) => `"${quota.name}";r=${remaining};t=${seconds}`);
@@ -74,6 +74,6 @@ export class Limits {
   }
 }
 
-function quotaOf(name: string, limit: number): Quota | undefined {
-  return limit > 0 ? new Quota(name, limit) : undefined;
+function quotaOf(name: string, limit: number): FixedWindowCounter | undefined {
+  return limit > 0 ? new FixedWindowCounter(name, limit) : undefined;
 }

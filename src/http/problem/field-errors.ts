@@ -27,13 +27,13 @@ function messagesOf({ constraints = {} }: ValidationError): string[] {
 }
 
 function nameOf({ property, constraints }: ValidationError): string {
-  return constraints?.['whitelistValidation'] ? toldName(property) : property;
+  return constraints?.['whitelistValidation'] ? safeFieldName(property) : property;
 }
 
 /**
  * An unknown parameter's or field's name is the client's own text, and may be anything: it is told if it looks like a name. One with
  * a number in it may be the name and the value, run together.
  */
-export function toldName(name: string): string {
+export function safeFieldName(name: string): string {
   return /^[a-z_][\w.[\]-]{0,60}$/i.test(name) && !/\d{5}/.test(name) ? name : '(unnamed)';
 }

@@ -1,6 +1,6 @@
 import { Controller, Get, Header, Param, Redirect } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
-import { isPassing, Problem, type ProblemCode, PROBLEMS } from './problem.js';
+import { isRetryable, Problem, type ProblemCode, PROBLEMS } from './problem.js';
 
 /** What a person may open beside Swagger UI. */
 @Controller()
@@ -21,7 +21,7 @@ export class PagesController {
 
 function renderPage(code: ProblemCode): string {
   const [status, title, meaning, remedy] = PROBLEMS[code];
-  const again = isPassing(code)
+  const again = isRetryable(code)
     ? 'Yes, with growing pauses.'
     : 'No: as long as nothing else changes, the same request gets the same answer.';
   return `${title}

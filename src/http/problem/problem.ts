@@ -160,11 +160,11 @@ export const PROBLEMS = {
 
 export type ProblemCode = keyof typeof PROBLEMS;
 
-const PASSING: ReadonlySet<ProblemCode> = new Set(['incomplete_body', 'request_timeout', 'too_many_requests']);
+const RETRYABLE: ReadonlySet<ProblemCode> = new Set(['incomplete_body', 'request_timeout', 'too_many_requests']);
 
 /** Whether the very same request may fare better later. Every other problem comes of the request itself. */
-export function isPassing(code: ProblemCode): boolean {
-  return PROBLEMS[code][0] >= 500 || PASSING.has(code);
+export function isRetryable(code: ProblemCode): boolean {
+  return PROBLEMS[code][0] >= 500 || RETRYABLE.has(code);
 }
 
 /** A failure that the client is told of as RFC 9457 problem details. A cause is only logged. */

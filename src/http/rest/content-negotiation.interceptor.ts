@@ -11,7 +11,7 @@ import { routeOf } from '../request-id.js';
 type Responses = Readonly<Record<number, { readonly content?: object }>>;
 
 /** Refuses who takes none of an endpoint's content types, and repeats an answer's `next_cursor` as a `Link` header. */
-export class AnswerRules implements NestInterceptor {
+export class ContentNegotiationInterceptor implements NestInterceptor {
   constructor(private readonly reflector: Reflector) {}
 
   /** @throws Problem `not_acceptable`: after the key was looked at, and before anything is read */

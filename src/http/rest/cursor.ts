@@ -1,7 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Problem } from '../problem/problem.js';
-import { Reads } from '../../database/query-router.js';
+import { QueryRouter } from '../../database/query-router.js';
 
 const SIGNATURE_BYTES = 16;
 
@@ -19,7 +19,7 @@ const READ_KEY = `SELECT secret FROM instance_secrets WHERE name = 'cursor'`;
 export class Cursors {
   #key: Buffer | undefined;
 
-  constructor(private readonly reads: Reads) {}
+  constructor(private readonly reads: QueryRouter) {}
 
   /** @param question the endpoint with its filters, but for `limit`, which may change from page to page */
   async write(question: readonly unknown[], position: readonly (string | number)[]): Promise<string> {

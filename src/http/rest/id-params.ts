@@ -4,7 +4,7 @@ import { isStorableText } from '../../database/storable-text.js';
 import { Problem } from '../problem/problem.js';
 
 /** @throws Problem `not_found` for what a reader did not find */
-export function found<T>(result: T | undefined): T {
+export function orNotFound<T>(result: T | undefined): T {
   if (result === undefined) throw notFound();
   return result;
 }

@@ -10,7 +10,7 @@ import {
 import { ApiConsumes } from '@nestjs/swagger';
 import { json, type Request, type Response } from 'express';
 import typeIs from 'type-is';
-import { pathOf, toldName } from '../problem/field-errors.js';
+import { pathOf, safeFieldName } from '../problem/field-errors.js';
 import { type FieldError, Problem, type ProblemCode } from '../problem/problem.js';
 import { ApiProblems } from '../problem/problem.openapi.js';
 
@@ -42,7 +42,7 @@ const PROBLEM_OF: Readonly<Record<string, readonly [ProblemCode, string]>> = {
 
 /** Reads the body only once the guards have let the request in. */
 @Injectable()
-class JsonBody implements NestInterceptor {
+class JsonBodyInterceptor implements NestInterceptor {
   async intercept(context: ExecutionContext, next: CallHandler): Promise<ReturnType<CallHandler['handle']>> {
     const http = context.switchToHttp();
     const request = http.getRequest<Request>();
@@ -58,16 +58,16 @@ class JsonBody implements NestInterceptor {
       throw new Problem(code, detail);
     });
     const body: unknown = request.body;
-    const error = isObject(body) ? findExcess(body, '', MAX_DEPTH) : { path: '', message: 'must be an object' };
+    const error = isObject(body) ? findLimitViolation(body, '', MAX_DEPTH) : { path: '', message: 'must be an object' };
     if (error) throw new Problem('invalid_request', 'The body is not valid: see errors.', [error]);
     return next.handle();
   }
 }
 
 /** An endpoint whose body is a JSON object of at most 4 MiB. */
-export function ReadsJson(): MethodDecorator {
+export function JsonBody(): MethodDecorator {
   return applyDecorators(
-    UseInterceptors(JsonBody),
+    UseInterceptors(JsonBodyInterceptor),
     ApiConsumes('application/json'),
     ApiProblems('not_json', 'invalid_request', 'incomplete_body', 'body_too_large', 'unsupported_media_type'),
   );
@@ -77,7 +77,7 @@ export function ReadsJson(): MethodDecorator {
  * Finds what no question needs, before anything looks at each of it: validation takes far longer than parsing, and a small
  * body can hold a great deal to validate.
  */
-function findExcess(value: unknown, path: string, depth: number): FieldError | undefined {
+function findLimitViolation(value: unknown, path: string, depth: number): FieldError | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   if (depth === 0) return { path, message: 'is nested too deep' };
   if (Array.isArray(value)) {
@@ -86,7 +86,7 @@ function findExcess(value: unknown, path: string, depth: number): FieldError | u
   for (const [name, inner] of Object.entries(value)) {
     if (!Array.isArray(value) && name in Object.prototype)
       return { path: pathOf(name, path), message: 'is not a known parameter' };
-    const error = findExcess(inner, pathOf(Array.isArray(value) ? name : toldName(name), path), depth - 1);
+    const error = findLimitViolation(inner, pathOf(Array.isArray(value) ? name : safeFieldName(name), path), depth - 1);
     if (error) return error;
   }
   return undefined;

@@ -27,7 +27,7 @@ const LINK = {
 };
 
 /** Adds what is true of every operation, and in words the scope that the extension names. */
-export function describeAll(document: OpenAPIObject): OpenAPIObject {
+export function addCommonResponses(document: OpenAPIObject): OpenAPIObject {
   for (const [path, methods] of Object.entries(document.paths)) {
     for (const [method, operation] of Object.entries(methods) as [string, OperationObject][]) {
       if (path.startsWith('/v1/')) describeHttpRules(method, operation, document.components?.schemas ?? {});

@@ -1,6 +1,6 @@
 import type { INestApplication } from '@nestjs/common';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
-import { describeAll } from './openapi-common.js';
+import { addCommonResponses } from './openapi-common.js';
 
 const description = `Receives AI Rudder's workflow notifications and answers whether a case is done.
 
@@ -51,7 +51,7 @@ export function buildOpenApi(app: INestApplication): OpenAPIObject {
       },
       'apiKey',
     );
-  return describeAll(SwaggerModule.createDocument(app, builder.build()));
+  return addCommonResponses(SwaggerModule.createDocument(app, builder.build()));
 }
 
 /** The document as the file `openapi.json` has it. */

@@ -3,15 +3,15 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import compression from 'compression';
 import type { NextFunction, Request, Response } from 'express';
 import onHeaders from 'on-headers';
-import { AnswerRules } from './content-negotiation.interceptor.js';
+import { ContentNegotiationInterceptor } from './content-negotiation.interceptor.js';
 import { refuseOtherMethods } from './method-not-allowed.js';
 
 /** What HTTP asks of every answer, at one place, so that no endpoint repeats it. */
-export function applyHttpRules(app: NestExpressApplication): void {
+export function applyResponseHeaders(app: NestExpressApplication): void {
   app.use(['/v1', '/docs', '/openapi.json'], compression({ filter: isCompressed }));
-  app.use('/v1', keepPrivate, keepConditional, correctHeaders);
+  app.use('/v1', setNoStore, allowConditionalRequests, correctHeaders);
   app.use(refuseOtherMethods(app.getHttpAdapter().getInstance()));
-  app.useGlobalInterceptors(new AnswerRules(app.get(Reflector)));
+  app.useGlobalInterceptors(new ContentNegotiationInterceptor(app.get(Reflector)));
 }
 
 /** Events must arrive when they happen, not when a compressor has enough of them. */
@@ -22,7 +22,7 @@ function isCompressed(request: Request, response: Response): boolean {
 }
 
 /** Nothing may store what can hold phone numbers; so no `Vary: Authorization` is needed either. Errors are no exception. */
-function keepPrivate(_request: Request, response: Response, next: NextFunction): void {
+function setNoStore(_request: Request, response: Response, next: NextFunction): void {
   response.setHeader('Cache-Control', 'private, no-store');
   response.setHeader('Vary', 'Accept-Encoding'); // on 304 too, where the compressor would not say it
   next();
@@ -32,7 +32,7 @@ function keepPrivate(_request: Request, response: Response, next: NextFunction):
  * `fetch` sends `Cache-Control: no-cache` with every `If-None-Match` that a program sets, and Express would then never answer
  * `304`. That word is for caches on the way; here every answer is new anyway.
  */
-function keepConditional(request: Request, _response: Response, next: NextFunction): void {
+function allowConditionalRequests(request: Request, _response: Response, next: NextFunction): void {
   if (request.headers['if-none-match'] !== undefined) delete request.headers['cache-control'];
   next();
 }

@@ -8,7 +8,7 @@ import { sendProblem } from '../problem/send-problem.js';
 const CLOSE_INTERVAL_MS = 50;
 
 /** A server's way to its end. */
-export interface Connections {
+export interface ConnectionTracker {
   /** Answers new requests with `503` from now on, and returns when those under way are answered, or the time is up. */
   refuseNew(): Promise<void>;
   /** Ends all connections on which nothing is under way at once, and the others when they are answered, or the time is up. */
@@ -24,7 +24,7 @@ export interface Connections {
  *
  * @param graceMs how long requests under way may take to be answered
  */
-export function trackConnections(server: Server, graceMs: number): Connections {
+export function trackConnections(server: Server, graceMs: number): ConnectionTracker {
   const unused = new Set<Socket>();
   let underWay = 0;
   let isEnding = false;

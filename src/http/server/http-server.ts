@@ -15,7 +15,7 @@ const MAX_CONNECTIONS = 10_000;
 const MAX_HEADERS = 100;
 
 /** Express, on a server that lets nobody take as long as they like. Node itself bounds all headers together at 16 KiB. */
-export class PromptExpressAdapter extends ExpressAdapter {
+export class TimeLimitedExpressAdapter extends ExpressAdapter {
   override initHttpServer(): void {
     const server = createServer(
       {

@@ -21,7 +21,7 @@ const MALFORMED = ['malformed_request', 'This is not HTTP/1.1.'] as const;
  *
  * @param tell is told why a connection is ended
  */
-export function answerBrokenRequests(server: Server, tell: (reason: string) => void): void {
+export function handleMalformedRequests(server: Server, tell: (reason: string) => void): void {
   const broken = new WeakSet<Socket>();
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     if (broken.has(socket)) return; // Node tells of all that comes behind, too
@@ -44,7 +44,7 @@ export function answerBrokenRequests(server: Server, tell: (reason: string) => v
     refuse(response, new Problem('expectation_failed', 'Expect can only be 100-continue.'));
   });
   server.on('drop', () => tell('too_many_connections'));
-  refuseHostless(server);
+  requireHostHeader(server);
 }
 
 function toProblem(code: string, socket: Socket): Problem {
@@ -65,7 +65,7 @@ function refuseOn(socket: Socket, problem: Problem): void {
 }
 
 /** RFC 9112, 3.2: a request of HTTP/1.1 without Host is refused. */
-function refuseHostless(server: Server): void {
+function requireHostHeader(server: Server): void {
   const [serve] = server.listeners('request') as [RequestListener];
   server.removeAllListeners('request').on('request', (request, response) => {
     if (request.headers.host !== undefined || request.httpVersion === '1.0') return serve(request, response);

@@ -13,17 +13,18 @@ const PART_OF_ID = /[\p{L}\p{N}_-]/u;
  * of forms (`%2B`). Looked for in the bytes rather than in what they parse to: of a field that is there twice, parsing would
  * tell one, and of what is cut off nothing.
  */
-export function mentions(body: Buffer, subject: Subject): boolean {
-  const readings = readingsOf(body);
-  const stands = (text: string, part: RegExp): boolean => readings.some((reading) => standsIn(reading, text, part));
+export function containsSubject(body: Buffer, subject: Subject): boolean {
+  const readings = decodedVariants(body);
+  const stands = (text: string, part: RegExp): boolean =>
+    readings.some((reading) => containsToken(reading, text, part));
   if ('callee_number' in subject) return stands(subject.callee_number, DIGIT);
   return stands(subject.workflow_id, PART_OF_ID) && stands(subject.case_id, PART_OF_ID);
 }
 
 /** Every text in a refused body that may be somebody's number: each quoted text, each word, and each row of digits. */
-export function numbersIn(body: Buffer): Set<string> {
+export function extractNumbers(body: Buffer): Set<string> {
   const found = new Set<string>();
-  for (const reading of readingsOf(body)) {
+  for (const reading of decodedVariants(body)) {
     for (const text of quotedIn(reading)) found.add(text);
     for (const word of reading.split(BETWEEN_WORDS)) found.add(word);
     for (const [row] of reading.matchAll(/\+?\d{4,}/g)) found.add(row).add(row.replace('+', ''));
@@ -32,7 +33,7 @@ export function numbersIn(body: Buffer): Set<string> {
 }
 
 /** The cases that a refused body names by both ids: wherever in its JSON; where it is none, the first of each id. */
-export function casesNamedIn(body: Buffer): CaseOf[] {
+export function extractCaseIds(body: Buffer): CaseOf[] {
   try {
     return casesOf(parseJson(body));
   } catch {
@@ -45,14 +46,14 @@ export function casesNamedIn(body: Buffer): CaseOf[] {
 /** What no phone number and no id runs across. */
 const BETWEEN_WORDS = /[\s"',;:{}[\]()<>=&\\|/]+/;
 
-function readingsOf(body: Buffer): string[] {
+function decodedVariants(body: Buffer): string[] {
   const text = toText(body);
   const unescaped = unescape(text);
   return [...new Set([text, unescaped, decodePercent(unescaped)])];
 }
 
 /** Neither in the middle of something longer, nor at its beginning or end. */
-function standsIn(text: string, needle: string, part: RegExp): boolean {
+function containsToken(text: string, needle: string, part: RegExp): boolean {
   const continues = (one: string | undefined, other: string | undefined): boolean =>
     part.test(one ?? '') && part.test(other ?? '');
   for (let place = text.indexOf(needle); place !== -1; place = text.indexOf(needle, place + 1)) {

@@ -3,7 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { Connection } from '../../database/connection.js';
 import type { Notification } from '../notification/notification.js';
-import { casesNamedIn, numbersIn, type Subject } from './body-search.js';
+import { extractCaseIds, extractNumbers, type Subject } from './body-search.js';
 import { READ_ERASURES, READ_ERASURE_KEY } from '../write/batch.sql.js';
 
 /**
@@ -17,7 +17,7 @@ import { READ_ERASURES, READ_ERASURE_KEY } from '../write/batch.sql.js';
  * Kept are keyed digests: neither numbers nor ids are stored to know that they are gone.
  */
 @Injectable()
-export class Erasures {
+export class ErasureFilter {
   readonly #erasedAt = new Map<string, number>();
   #key: Buffer | undefined;
   #known = 0;
@@ -26,17 +26,17 @@ export class Erasures {
   constructor(private readonly dataSource: DataSource) {}
 
   /** How many there are, as far as this process knows. */
-  get known(): number {
+  get lastErasureNumber(): number {
     return this.#known;
   }
 
   /** Reads those that have been decided since. */
-  async learn(): Promise<void> {
-    await Connection.use(this.dataSource, async (connection) => this.learnOn(connection));
+  async refresh(): Promise<void> {
+    await Connection.use(this.dataSource, async (connection) => this.refreshWithin(connection));
   }
 
   /** Likewise, within a transaction that has locked out whoever erases. */
-  async learnOn(connection: Connection): Promise<void> {
+  async refreshWithin(connection: Connection): Promise<void> {
     type Row = { number: string; erased_at: Date; subject_digest: Buffer };
     const rows = await connection.query<Row>(READ_ERASURES, [this.#known]);
     if (rows.length > 0) this.#key ??= await readKey(connection);
@@ -50,7 +50,7 @@ export class Erasures {
   }
 
   /** Whether the person of a valid delivery was erased after it had been received. */
-  cover({ receivedAt, completion }: Pick<Notification, 'receivedAt' | 'completion'>): boolean {
+  matches({ receivedAt, completion }: Pick<Notification, 'receivedAt' | 'completion'>): boolean {
     if (receivedAt.getTime() > this.#newest) return false;
     return (
       this.isErased(completion, receivedAt) || this.isErased({ callee_number: completion.callee_number }, receivedAt)
@@ -58,10 +58,10 @@ export class Erasures {
   }
 
   /** Whether bytes that are no valid delivery mention somebody who was erased after they had been received. */
-  coverBody(receivedAt: Date, body: Buffer): boolean {
+  matchesBody(receivedAt: Date, body: Buffer): boolean {
     if (receivedAt.getTime() > this.#newest) return false;
-    for (const named of casesNamedIn(body)) if (this.isErased(named, receivedAt)) return true;
-    for (const text of numbersIn(body)) if (this.isErased({ callee_number: text }, receivedAt)) return true;
+    for (const named of extractCaseIds(body)) if (this.isErased(named, receivedAt)) return true;
+    for (const text of extractNumbers(body)) if (this.isErased({ callee_number: text }, receivedAt)) return true;
     return false;
   }
 

@@ -10,7 +10,7 @@ type Rule = (object: object, value: unknown) => boolean;
  *
  * @throws Error if the class has a kind of rule that is not known here: none may be passed over in silence
  */
-export function compileRules(target: abstract new () => object): (object: object) => boolean {
+export function compileValidator(target: abstract new () => object): (object: object) => boolean {
   const storage = getMetadataStorage();
   const all = storage.getTargetValidationMetadatas(target, '', false, false);
   const rulesOf = Object.entries(storage.groupByPropertyName(all)).map(([property, metadatas]) => ({

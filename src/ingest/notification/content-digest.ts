@@ -3,8 +3,8 @@ import type { Completion } from './workflow-list-completion.js';
 
 /** Names the layout of the parts below: a change of the layout must not look like a change of content. */
 const LAYOUT = 'workflow-list-completion/1';
-const KNOWN = new Set(['workflow_id', 'workflow_name', 'case_id', 'callee_number', 'rows']);
-const KNOWN_IN_ROW = new Set(['nodetask_id', 'nodetask_name', 'node_type', 'task_id']);
+const DOCUMENTED_FIELDS = new Set(['workflow_id', 'workflow_name', 'case_id', 'callee_number', 'rows']);
+const DOCUMENTED_ROW_FIELDS = new Set(['nodetask_id', 'nodetask_name', 'node_type', 'task_id']);
 
 /**
  * SHA-256 of what a notification says, unknown fields included: equal for two deliveries if nothing but the order of
@@ -21,9 +21,12 @@ export function digestContent(completion: Completion, body: Record<string, unkno
   parts.addLength('rows', rows.length);
   for (const [index, { nodetask_id, nodetask_name, node_type, task_id }] of rows.entries()) {
     parts.addTexts(nodetask_id, nodetask_name, node_type, task_id ?? '');
-    parts.addUnknown((body['rows'] as Record<string, unknown>[])[index] as Record<string, unknown>, KNOWN_IN_ROW);
+    parts.addUnknown(
+      (body['rows'] as Record<string, unknown>[])[index] as Record<string, unknown>,
+      DOCUMENTED_ROW_FIELDS,
+    );
   }
-  parts.addUnknown(body, KNOWN);
+  parts.addUnknown(body, DOCUMENTED_FIELDS);
   return hash('sha256', parts.text, 'buffer');
 }
 

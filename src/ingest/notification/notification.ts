@@ -1,7 +1,7 @@
 import { isStorableText } from '../../database/storable-text.js';
 import { digestContent } from './content-digest.js';
 import { parseJson } from './json-parser.js';
-import { Refusal } from './rejection.js';
+import { Rejection } from './rejection.js';
 import { type Completion, MAX_ID_BYTES, parseWorkflowListCompletion } from './workflow-list-completion.js';
 
 /** The kinds of notification that the door knows, as its path names them. */
@@ -31,18 +31,18 @@ export function judge(receipt: Receipt, body: Buffer): Notification {
   const parsed = parseOrRefuse(body);
   const judged = parseWorkflowListCompletion(parsed);
   if ('errors' in judged) {
-    throw new Refusal('invalid_fields', 'The notification is not valid: see errors.', body, judged.errors);
+    throw new Rejection('invalid_fields', 'The notification is not valid: see errors.', body, judged.errors);
   }
   const contentDigest = digestContent(judged.completion, parsed as Record<string, unknown>);
   return { ...receipt, body, completion: judged.completion, contentDigest };
 }
 
 /** Judges bytes that were kept: what an earlier version of this service accepted may be refused by this one. */
-export function judgeAgain(receipt: Receipt, body: Buffer): Notification | Refusal {
+export function judgeAgain(receipt: Receipt, body: Buffer): Notification | Rejection {
   try {
     return judge(receipt, body);
   } catch (error) {
-    if (error instanceof Refusal) return error;
+    if (error instanceof Rejection) return error;
     throw error;
   }
 }
@@ -67,6 +67,6 @@ function parseOrRefuse(body: Buffer): unknown {
   try {
     return parseJson(body);
   } catch (error) {
-    throw new Refusal('not_json', (error as Error).message, body);
+    throw new Rejection('not_json', (error as Error).message, body);
   }
 }

@@ -1,7 +1,7 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsArray, IsNotEmpty, IsOptional, IsString, ValidateBy, validateSync } from 'class-validator';
 import { IsStorableText, MaxBytes } from '../../database/storable-text.js';
-import { compileRules } from './compiled-validator.js';
+import { compileValidator } from './compiled-validator.js';
 import { toFieldErrors } from '../../http/problem/field-errors.js';
 import type { FieldError } from '../../http/problem/problem.js';
 
@@ -129,8 +129,8 @@ export function parseWorkflowListCompletion(body: unknown): { completion: Comple
   return { errors: findErrors(toCandidate(body)) };
 }
 
-const keepsRules = compileRules(WorkflowListCompletion);
-const keepsRowRules = compileRules(WorkflowListCompletionRow);
+const keepsRules = compileValidator(WorkflowListCompletion);
+const keepsRowRules = compileValidator(WorkflowListCompletionRow);
 
 /** The same judgement as class-validator's, without its words. A property test holds the two equal. */
 export function isValid(body: Record<string, unknown>): body is ValidBody {

@@ -3,8 +3,8 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { Gauge } from 'prom-client';
 import { DataSource } from 'typeorm';
 import { CONFIG, type Config } from '../../config/config.js';
-import { within } from '../../database/timeout.js';
-import { DoorState } from '../../metrics/ingest-status.js';
+import { withTimeout } from '../../database/timeout.js';
+import { IngestStatus } from '../../metrics/ingest-status.js';
 import { Metrics } from '../../metrics/metrics.js';
 
 const READ_USAGE = `SELECT rows, bytes FROM quarantine_usage`;
@@ -28,7 +28,7 @@ export class QuarantineUsage {
   constructor(
     @InjectDataSource() private readonly dataSource: DataSource,
     @Inject(CONFIG) { quarantineMaxRows, quarantineMaxBytes, bodyLimitBytes }: Config,
-    private readonly door: DoorState,
+    private readonly door: IngestStatus,
     { registry }: Metrics,
   ) {
     this.max = { rows: quarantineMaxRows, bytes: quarantineMaxBytes };
@@ -41,8 +41,8 @@ export class QuarantineUsage {
         collect: async () => gauge.set(await read()),
       });
     };
-    addGauge('rows', 'Refused bodies in quarantine, of all replicas.', async () => (await this.present()).rows);
-    addGauge('bytes', 'Bytes that they have together.', async () => (await this.present()).bytes);
+    addGauge('rows', 'Refused bodies in quarantine, of all replicas.', async () => (await this.current()).rows);
+    addGauge('bytes', 'Bytes that they have together.', async () => (await this.current()).bytes);
     addGauge('max_rows', 'Refused bodies that are kept at most.', async () => this.max.rows);
     addGauge('max_bytes', 'Bytes that they may have together.', async () => this.max.bytes);
   }
@@ -61,12 +61,12 @@ export class QuarantineUsage {
     return rows < this.max.rows && bytes + bodyBytes <= this.max.bytes;
   }
 
-  see(usage: Usage): void {
+  update(usage: Usage): void {
     this.#seen = usage;
   }
 
   /** Asks PostgreSQL. Where it does not answer, what was seen last stays. */
-  async look(): Promise<void> {
+  async refresh(): Promise<void> {
     this.#looking ??= this.ask().finally(() => (this.#looking = undefined));
     await this.#looking;
   }
@@ -74,12 +74,12 @@ export class QuarantineUsage {
   private async ask(): Promise<void> {
     if (!this.dataSource.isInitialized) return;
     const asked = this.dataSource.query<{ rows: string; bytes: string }[]>(READ_USAGE);
-    const [row] = await within(LIMIT_MS, asked).catch(() => []);
-    if (row) this.see({ rows: Number(row.rows), bytes: Number(row.bytes) });
+    const [row] = await withTimeout(LIMIT_MS, asked).catch(() => []);
+    if (row) this.update({ rows: Number(row.rows), bytes: Number(row.bytes) });
   }
 
-  private async present(): Promise<Usage> {
-    if (!this.door.read().isSpooling) await this.look();
+  private async current(): Promise<Usage> {
+    if (!this.door.read().isSpooling) await this.refresh();
     return this.#seen ?? { rows: 0, bytes: 0 };
   }
 }

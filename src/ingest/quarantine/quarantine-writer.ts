@@ -1,15 +1,15 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { Connection } from '../../database/connection.js';
-import { mayBeContent } from '../../database/errors.js';
-import { within } from '../../database/timeout.js';
+import { isPossiblyDataError } from '../../database/errors.js';
+import { withTimeout } from '../../database/timeout.js';
 import { QuarantineUsage, type Usage } from './quarantine-usage.js';
-import { Erasures } from '../erasure/erasure-filter.js';
+import { ErasureFilter } from '../erasure/erasure-filter.js';
 import { encodeColumns } from '../../database/binary-arrays.js';
 import type { Receipt } from '../notification/notification.js';
-import { BODY_KEY, FIND_BODIES, KEEP_BODIES, LOCK_USAGE, REFUSED_BODY } from './quarantine.sql.js';
-import { quarantineFull, type Refusal } from '../notification/rejection.js';
-import { type BodyKey, keyOf, mergeEqual, type RefusedBody, toRefusedBody } from './quarantined-body.js';
+import { BODY_KEY, FIND_BODIES, INSERT_BODIES, LOCK_USAGE, REJECTED_BODY } from './quarantine.sql.js';
+import { quarantineFullProblem, type Rejection } from '../notification/rejection.js';
+import { type BodyKey, keyOf, mergeEqual, type RejectedBody, toRejectedBody } from './quarantined-body.js';
 
 const MAX_BATCH = 200;
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
@@ -18,7 +18,7 @@ const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 const LIMIT_MS = 700;
 
 interface Waiting {
-  readonly refused: RefusedBody;
+  readonly refused: RejectedBody;
   readonly keep: (id: string) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -31,7 +31,7 @@ interface Waiting {
  * of the door's connections, and no valid notification waits behind them.
  */
 @Injectable()
-export class Quarantine {
+export class QuarantineWriter {
   readonly #logger = new Logger('Quarantine');
   readonly #waiting = new Set<Waiting>();
   #isWriting = false;
@@ -40,7 +40,7 @@ export class Quarantine {
   constructor(
     private readonly dataSource: DataSource,
     private readonly usage: QuarantineUsage,
-    private readonly erasures: Erasures,
+    private readonly erasures: ErasureFilter,
   ) {}
 
   /** As far as is known: while PostgreSQL is away, what was so before. */
@@ -53,23 +53,23 @@ export class Quarantine {
    * @throws Problem `quarantine_full`; what PostgreSQL answered, or TooSlowError: then the body is not kept, or nobody knows,
    *   and the sender must not be told that it was refused
    */
-  async keep(receipt: Receipt, refusal: Refusal): Promise<string> {
-    const refused = toRefusedBody(receipt, refusal);
+  async keep(receipt: Receipt, refusal: Rejection): Promise<string> {
+    const refused = toRejectedBody(receipt, refusal);
     let waiting: Waiting | undefined;
     const kept = new Promise<string>((keep, reject) => this.#waiting.add((waiting = { refused, keep, reject })));
     void this.writeWaiting();
     try {
-      return await within(LIMIT_MS, kept);
+      return await withTimeout(LIMIT_MS, kept);
     } finally {
       if (waiting) this.#waiting.delete(waiting); // given up: its bytes are no longer counted as held by the door
     }
   }
 
   /** Keeps what was acknowledged as kept before, such as what comes from the spool: whether there is room or not. */
-  async keepAcknowledged(refused: readonly { receipt: Receipt; refusal: Refusal }[]): Promise<void> {
+  async keepAcknowledged(refused: readonly { receipt: Receipt; refusal: Rejection }[]): Promise<void> {
     if (refused.length > 0) {
       await this.store(
-        refused.map(({ receipt, refusal }) => toRefusedBody(receipt, refusal)),
+        refused.map(({ receipt, refusal }) => toRejectedBody(receipt, refusal)),
         () => true,
       );
     }
@@ -103,11 +103,11 @@ export class Quarantine {
       );
       for (const { refused, keep, reject } of batch) {
         const id = ids.get(keyOf(refused));
-        if (id === undefined) reject(quarantineFull());
+        if (id === undefined) reject(quarantineFullProblem());
         else keep(id);
       }
     } catch (error) {
-      if (batch.length > 1 && mayBeContent(error)) for (const each of batch) await this.write([each]);
+      if (batch.length > 1 && isPossiblyDataError(error)) for (const each of batch) await this.write([each]);
       else for (const { reject } of batch) reject(error);
     }
   }
@@ -117,21 +117,21 @@ export class Quarantine {
    *   somebody who was erased after it had been received passes for kept
    */
   private async store(
-    refused: readonly RefusedBody[],
+    refused: readonly RejectedBody[],
     hasRoom: (usage: Usage, bodyBytes: number) => boolean,
   ): Promise<Map<string, string>> {
     return Connection.use(this.dataSource, async (connection) => {
       const kept = await connection.transaction(async () => {
         const before = await lockUsage(connection);
-        await this.erasures.learnOn(connection);
+        await this.erasures.refreshWithin(connection);
         const erased = refused.filter(({ first_received_at, body }) =>
-          this.erasures.coverBody(first_received_at, body),
+          this.erasures.matchesBody(first_received_at, body),
         );
         const bodies = mergeEqual(refused.filter((each) => !erased.includes(each)));
         const known = await connection.query<BodyKey>(FIND_BODIES, encodeColumns([...bodies.values()], BODY_KEY));
         const { admitted, after } = admit(bodies, new Set(known.map(keyOf)), before, hasRoom);
         type Row = BodyKey & { id: string };
-        const rows = await connection.query<Row>(KEEP_BODIES, encodeColumns(admitted, REFUSED_BODY));
+        const rows = await connection.query<Row>(INSERT_BODIES, encodeColumns(admitted, REJECTED_BODY));
         return {
           rows: [...rows, ...erased],
           added: after.rows - before.rows,
@@ -139,7 +139,7 @@ export class Quarantine {
           after,
         };
       });
-      this.usage.see(kept.after);
+      this.usage.update(kept.after);
       this.tell(kept.turnedAway, kept.added);
       return new Map(kept.rows.map((row) => [keyOf(row), row.id]));
     });
@@ -161,12 +161,12 @@ async function lockUsage(connection: Connection): Promise<Usage> {
 
 /** Bodies that are there already need no room. */
 function admit(
-  bodies: ReadonlyMap<string, RefusedBody>,
+  bodies: ReadonlyMap<string, RejectedBody>,
   known: ReadonlySet<string>,
   before: Usage,
   hasRoom: (usage: Usage, bodyBytes: number) => boolean,
-): { admitted: RefusedBody[]; after: Usage } {
-  const admitted: RefusedBody[] = [];
+): { admitted: RejectedBody[]; after: Usage } {
+  const admitted: RejectedBody[] = [];
   let after = before;
   for (const [key, refused] of bodies) {
     const { length } = refused.body;

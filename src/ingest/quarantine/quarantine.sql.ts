@@ -1,7 +1,7 @@
 import type { Statement } from '../../database/connection.js';
 
 export const BODY_KEY = { kind: 'text', reason: 'text', body_digest: 'bytea' } as const;
-export const REFUSED_BODY = {
+export const REJECTED_BODY = {
   id: 'uuid',
   ...BODY_KEY,
   errors: 'text',
@@ -29,11 +29,11 @@ export const FIND_BODIES: Statement = {
   JOIN quarantined_notifications USING (kind, reason, body_digest)`,
 };
 
-const columns = Object.keys(REFUSED_BODY).join(', ');
-const arrays = Object.values(REFUSED_BODY).map((type, index) => `$${index + 1}::${type}[]`);
+const columns = Object.keys(REJECTED_BODY).join(', ');
+const arrays = Object.values(REJECTED_BODY).map((type, index) => `$${index + 1}::${type}[]`);
 
 /** Parameters: the columns of REFUSED_BODY. Equal bytes refused for the same reason are counted. */
-export const KEEP_BODIES: Statement = {
+export const INSERT_BODIES: Statement = {
   name: 'keep_refused_bodies',
   text: `
   INSERT INTO quarantined_notifications AS stored (${columns})

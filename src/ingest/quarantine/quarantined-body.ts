@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto';
 import type { QuarantinedNotificationEntity } from '../../database/entities.js';
 import { readIds, type Receipt } from '../notification/notification.js';
-import type { Refusal } from '../notification/rejection.js';
+import type { Rejection } from '../notification/rejection.js';
 
 /** A refused body as its row will be. */
-export type RefusedBody = Omit<QuarantinedNotificationEntity, 'errors'> & { readonly errors: string };
+export type RejectedBody = Omit<QuarantinedNotificationEntity, 'errors'> & { readonly errors: string };
 
 export type BodyKey = Pick<QuarantinedNotificationEntity, 'kind' | 'reason' | 'body_digest'>;
 
-export function toRefusedBody({ id, kind, receivedAt }: Receipt, refusal: Refusal): RefusedBody {
+export function toRejectedBody({ id, kind, receivedAt }: Receipt, refusal: Rejection): RejectedBody {
   return {
     id,
     kind,
@@ -24,7 +24,7 @@ export function toRefusedBody({ id, kind, receivedAt }: Receipt, refusal: Refusa
 }
 
 /** What was wrong where; what has no place is wrong with the whole. */
-export function errorsOf({ errors, message }: Refusal): Refusal['errors'] {
+export function errorsOf({ errors, message }: Rejection): Rejection['errors'] {
   return errors.length > 0 ? errors : [{ path: '', message }];
 }
 
@@ -34,8 +34,8 @@ export function keyOf({ kind, reason, body_digest }: BodyKey): string {
 }
 
 /** One of each, with all its deliveries counted, by its key. */
-export function mergeEqual(refused: readonly RefusedBody[]): Map<string, RefusedBody> {
-  const merged = new Map<string, RefusedBody>();
+export function mergeEqual(refused: readonly RejectedBody[]): Map<string, RejectedBody> {
+  const merged = new Map<string, RejectedBody>();
   for (const body of refused.toSorted((a, b) => a.first_received_at.getTime() - b.first_received_at.getTime())) {
     const key = keyOf(body);
     const first = merged.get(key) ?? { ...body, count: 0 };

@@ -12,7 +12,7 @@ export const CHUNK_BYTES = 256 * 1024;
  *
  * It is only ever appended to, so processes that share a spool cannot write over each other's pages.
  */
-export class SpoolSpace {
+export class DiskReservation {
   readonly #file: string;
   #knownBytes = 0;
 

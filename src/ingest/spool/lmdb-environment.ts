@@ -53,7 +53,7 @@ const CRASHES = new Set(['SIGSEGV', 'SIGBUS', 'SIGABRT', 'SIGILL', 'SIGFPE', 'SI
  * @param spool beside it damaged folders are laid
  * @returns where a damaged one was moved to; undefined if there was none
  */
-export async function setAsideIfDamaged(directory: string, spool: string): Promise<string | undefined> {
+export async function moveIfCorrupted(directory: string, spool: string): Promise<string | undefined> {
   if (!existsSync(path.join(directory, 'data.mdb')) || !(await isDamaged(directory))) return undefined;
   const aside = `${spool}-damaged-${new Date().toISOString().replaceAll(':', '')}`;
   await rename(directory, aside);

@@ -1,19 +1,19 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rm, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { setAsideIfDamaged } from './lmdb-environment.js';
-import { idOfClosed, idOfPlaced, moveOldSpool, shutVolume, syncFolder } from './volume-names.js';
+import { moveIfCorrupted } from './lmdb-environment.js';
+import { idOfClosed, idOfPlaced, moveOldSpool, sealVolume, syncFolder } from './volume-names.js';
 import { CHUNK_BYTES } from './disk-reservation.js';
 import { SpoolVolume } from './spool-volume.js';
 
 /** Who still adds to a volume, or has its own at hand to drain, is left alone with it. */
-const LEFT_ALONE_MS = 5_000;
+const ABANDONED_AFTER_MS = 5_000;
 
 /**
  * The volumes of a spool: the one that this process adds to, and those that are closed, of whichever process. LMDB leaves what was
  * removed in pages that it may use again, or may not. So a volume that was emptied is deleted, and the next one begun.
  */
-export class SpoolFolder {
+export class SpoolDirectory {
   readonly #volumes = new Map<string, SpoolVolume>();
   #isOpen = false;
   #current: SpoolVolume | undefined;
@@ -39,13 +39,13 @@ export class SpoolFolder {
     await mkdir(this.root, { recursive: true, mode: 0o700 });
     await syncFolder(path.dirname(this.root));
     await moveOldSpool(this.root);
-    for (const id of (await readdir(this.root)).flatMap(idOfPlaced)) await shutVolume(this.root, id);
+    for (const id of (await readdir(this.root)).flatMap(idOfPlaced)) await sealVolume(this.root, id);
     const asides: string[] = [];
     for (const name of await this.listClosed()) {
-      const aside = await setAsideIfDamaged(path.join(this.root, name), this.root);
+      const aside = await moveIfCorrupted(path.join(this.root, name), this.root);
       if (aside) asides.push(aside);
     }
-    await this.admit();
+    await this.openSealedVolumes();
     await this.deleteEmptied();
     this.#isOpen = true;
     return asides;
@@ -59,8 +59,8 @@ export class SpoolFolder {
   /** Takes over what others left behind, and deletes what was emptied. To be called again and again. */
   async tidy(): Promise<void> {
     await this.closeAbandoned();
-    await this.admit();
-    await this.dismiss();
+    await this.openSealedVolumes();
+    await this.forgetDeletedVolumes();
     if (this.#current?.isEmpty && this.#current.isQuiet) await this.closeCurrent();
     await this.deleteEmptied();
   }
@@ -72,7 +72,7 @@ export class SpoolFolder {
 
   /** From now on those meant take no more, if anything was ever written to them. @returns them, to be emptied */
   async close(isMeant: (volume: SpoolVolume) => boolean): Promise<SpoolVolume[]> {
-    await this.admit();
+    await this.openSealedVolumes();
     const volumes = this.volumes.filter((volume) => volume.wasWrittenTo && isMeant(volume));
     if (volumes.some((volume) => volume === this.#current)) await this.closeCurrent();
     return volumes;
@@ -88,7 +88,7 @@ export class SpoolFolder {
 
   /** What is empty is not left behind. */
   async end(): Promise<void> {
-    if (this.#current?.isEmpty) await this.#current.shut();
+    if (this.#current?.isEmpty) await this.#current.seal();
     await this.deleteEmptied();
     for (const volume of this.volumes) {
       this.forget(volume);
@@ -101,7 +101,7 @@ export class SpoolFolder {
   private async closeCurrent(): Promise<void> {
     const volume = this.#current;
     await this.next();
-    await volume?.shut();
+    await volume?.seal();
   }
 
   private async next(): Promise<SpoolVolume> {
@@ -122,11 +122,11 @@ export class SpoolFolder {
       if (this.#volumes.has(id)) continue;
       const file = await stat(path.join(this.root, id, 'data.mdb')).catch(() => undefined);
       const wasAddedTo = file && file.size >= CHUNK_BYTES;
-      if (wasAddedTo && Date.now() - file.mtimeMs >= LEFT_ALONE_MS) await shutVolume(this.root, id);
+      if (wasAddedTo && Date.now() - file.mtimeMs >= ABANDONED_AFTER_MS) await sealVolume(this.root, id);
     }
   }
 
-  private async admit(): Promise<void> {
+  private async openSealedVolumes(): Promise<void> {
     for (const name of await this.listClosed()) {
       const id = idOfClosed(name)[0] ?? '';
       if (this.#volumes.has(id)) continue;
@@ -143,7 +143,7 @@ export class SpoolFolder {
   }
 
   /** Those that other processes have deleted. */
-  private async dismiss(): Promise<void> {
+  private async forgetDeletedVolumes(): Promise<void> {
     const names = new Set(await readdir(this.root));
     for (const volume of this.volumes) {
       if (volume.isUsed || volume.names.some((name) => names.has(name))) continue;

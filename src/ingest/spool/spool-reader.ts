@@ -1,5 +1,5 @@
 import { Logger } from '@nestjs/common';
-import type { SpoolFolder } from './spool-directory.js';
+import type { SpoolDirectory } from './spool-directory.js';
 import { decodeRecord, type SpoolRecord } from './spool-record.js';
 import type { SpoolVolume } from './spool-volume.js';
 
@@ -18,7 +18,7 @@ export class SpoolReader {
   readonly #logger = new Logger('Spool');
   readonly #damaged = new Set<string>();
 
-  constructor(private readonly folder: SpoolFolder) {}
+  constructor(private readonly folder: SpoolDirectory) {}
 
   /** The oldest ones behind a key, or of all, up to a number and about so many bytes; at least one if there is one. */
   oldest(limits: Limits, behind?: Buffer): Spooled[] {

@@ -1,11 +1,11 @@
 import { crc32 } from 'node:zlib';
 import type { FieldError } from '../../http/problem/problem.js';
 import type { Kind, Receipt } from '../notification/notification.js';
-import type { Reason } from '../notification/rejection.js';
+import type { RejectionReason } from '../notification/rejection.js';
 
 /** What is known of a refused body beside its bytes. */
 interface SpooledRefusal {
-  readonly reason: Reason;
+  readonly reason: RejectionReason;
   readonly message: string;
   readonly errors: readonly FieldError[];
 }

@@ -3,8 +3,8 @@ import { mkdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { newId } from '../../database/ids.js';
 import { commit, openSpoolFile, type SpoolFile } from './lmdb-environment.js';
-import { CLOSED, shutVolume, syncFolder } from './volume-names.js';
-import { SpoolSpace } from './disk-reservation.js';
+import { CLOSED, sealVolume, syncFolder } from './volume-names.js';
+import { DiskReservation } from './disk-reservation.js';
 
 export type Changes = (file: SpoolFile) => Promise<unknown>[];
 
@@ -24,8 +24,8 @@ const QUIET_MS = 1_000;
  */
 export class SpoolVolume {
   /** Something may have been removed from it. */
-  isStained = false;
-  readonly #space: SpoolSpace;
+  hasDeletedBytes = false;
+  readonly #space: DiskReservation;
   #users = 0;
   #lastTxnId = 0;
   #quietSince = 0;
@@ -35,7 +35,7 @@ export class SpoolVolume {
     readonly id: string,
     private readonly file: SpoolFile,
   ) {
-    this.#space = new SpoolSpace(path.join(root, id));
+    this.#space = new DiskReservation(path.join(root, id));
   }
 
   /** Returns when it would be found after a power cut. Until it is whole it has a name that nobody looks for. */
@@ -45,7 +45,7 @@ export class SpoolVolume {
     let file: SpoolFile | undefined;
     try {
       await mkdir(folder, { mode: 0o700 });
-      await new SpoolSpace(folder).probe();
+      await new DiskReservation(folder).probe();
       file = openSpoolFile(folder);
       await syncFolder(folder);
       await rename(folder, path.join(root, id));
@@ -61,7 +61,7 @@ export class SpoolVolume {
   /** A closed one, to be emptied. What was removed from it before cannot be known. */
   static open(root: string, id: string): SpoolVolume {
     const volume = new SpoolVolume(root, id, openSpoolFile(path.join(root, id + CLOSED)));
-    volume.isStained = true;
+    volume.hasDeletedBytes = true;
     return volume;
   }
 
@@ -129,8 +129,8 @@ export class SpoolVolume {
     await this.using(async () => commit(this.file, () => changes(this.file)));
   }
 
-  async shut(): Promise<void> {
-    await shutVolume(this.root, this.id);
+  async seal(): Promise<void> {
+    await sealVolume(this.root, this.id);
   }
 
   /** To be called on one that is closed, empty, and used by nobody. */

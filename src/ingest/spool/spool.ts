@@ -3,10 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { CONFIG, type Config } from '../../config/config.js';
 import { describeError } from '../../database/errors.js';
-import { within } from '../../database/timeout.js';
+import { withTimeout } from '../../database/timeout.js';
 import type { SpoolCondition } from '../../metrics/ingest-status.js';
-import { quarantineFull } from '../notification/rejection.js';
-import { SpoolFolder } from './spool-directory.js';
+import { quarantineFullProblem } from '../notification/rejection.js';
+import { SpoolDirectory } from './spool-directory.js';
 import { type Limits, type Spooled, SpoolReader } from './spool-reader.js';
 import { encodeKey, encodeValue, type SpoolRecord } from './spool-record.js';
 import { isDiskFull } from './disk-reservation.js';
@@ -24,7 +24,7 @@ const MAX_LOOKS = 100;
 const LOOK_PAUSE_MS = 50;
 
 /** So little is carried over by itself, for the sake of what was removed beside it. */
-const LITTLE_BYTES = 4 * 1024 * 1024;
+const MAX_AUTO_COMPACT_BYTES = 4 * 1024 * 1024;
 
 /** Of the room: what senders of refused bodies may take of it, so that a wild one shuts out no valid notification. */
 const SHARE_OF_REFUSED = 0.1;
@@ -51,7 +51,7 @@ export class SpoolError extends Error {
 @Injectable()
 export class Spool {
   readonly #logger = new Logger('Spool');
-  readonly #folder: SpoolFolder;
+  readonly #folder: SpoolDirectory;
   readonly #maxBytes: number;
   readonly #reader: SpoolReader;
   #condition: SpoolCondition = 'unwritable';
@@ -63,7 +63,7 @@ export class Spool {
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(@Inject(CONFIG) config: Config) {
-    this.#folder = new SpoolFolder(path.join(config.dataDir, 'spool'));
+    this.#folder = new SpoolDirectory(path.join(config.dataDir, 'spool'));
     this.#reader = new SpoolReader(this.#folder);
     this.#maxBytes = config.spoolMaxBytes;
   }
@@ -119,7 +119,7 @@ export class Spool {
   /** Those that were drained are not counted back one by one: there are never more than all that is here. */
   private takeShareOfRefused(added: number): void {
     this.#refusedBytes = Math.min(this.#refusedBytes, this.usage().bytes + this.#underWayBytes);
-    if (this.#refusedBytes + added > SHARE_OF_REFUSED * this.#maxBytes) throw quarantineFull();
+    if (this.#refusedBytes + added > SHARE_OF_REFUSED * this.#maxBytes) throw quarantineFullProblem();
     this.#refusedBytes += added;
   }
 
@@ -142,16 +142,16 @@ export class Spool {
    *
    * @throws SpoolError if that cannot be done now: nothing is lost, and what was removed may still be found
    */
-  async scrub(): Promise<void> {
+  async compactAll(): Promise<void> {
     await this.replace(() => true, MAX_LOOKS);
   }
 
   /** The same for what was emptied, or nearly so, without being asked. To be called now and then. */
-  async tidy(): Promise<void> {
+  async compactIfIdle(): Promise<void> {
     if (!this.#folder.isOpen || performance.now() < this.#tidyAt) return;
     try {
       await this.inTurn(async () => this.#folder.tidy());
-      const little = this.#folder.volumes.find((volume) => volume.isStained && volume.isQuiet && isLittle(volume));
+      const little = this.#folder.volumes.find((volume) => volume.hasDeletedBytes && volume.isQuiet && isSmall(volume));
       if (little) await this.replace((volume) => volume === little, 1);
     } catch {
       this.#tidyAt = performance.now() + RETRY_PAUSE_MS; // an append would tell what is wrong
@@ -197,7 +197,7 @@ export class Spool {
   private async removeFrom(volume: SpoolVolume, keys: readonly Buffer[]): Promise<void> {
     const held = keys.filter((key) => volume.has(key));
     if (held.length === 0) return;
-    volume.isStained = true;
+    volume.hasDeletedBytes = true;
     await this.commit(volume, (file) => held.map(async (key) => file.remove(key)));
   }
 
@@ -220,7 +220,7 @@ export class Spool {
   private async current(): Promise<SpoolVolume> {
     this.checkDisk();
     try {
-      return await within(COMMIT_LIMIT_MS, this.#folder.current());
+      return await withTimeout(COMMIT_LIMIT_MS, this.#folder.current());
     } catch (error) {
       return this.failFor(error);
     }
@@ -238,7 +238,7 @@ export class Spool {
   private async commit(volume: SpoolVolume, changes: Changes): Promise<void> {
     this.checkDisk();
     try {
-      await within(COMMIT_LIMIT_MS, volume.commit(changes));
+      await withTimeout(COMMIT_LIMIT_MS, volume.commit(changes));
       this.#condition = 'ok';
     } catch (error) {
       this.fail('unwritable', error);
@@ -282,6 +282,6 @@ function bytesOf(entries: readonly Entry[]): number {
   return entries.reduce((sum, [key, value]) => sum + key.length + value.length, 0);
 }
 
-function isLittle({ stats }: SpoolVolume): boolean {
-  return stats.entryCount > 0 && bytesInUse(stats) <= LITTLE_BYTES;
+function isSmall({ stats }: SpoolVolume): boolean {
+  return stats.entryCount > 0 && bytesInUse(stats) <= MAX_AUTO_COMPACT_BYTES;
 }

@@ -18,7 +18,7 @@ export function idOfClosed(name: string): string[] {
 }
 
 /** From now on it takes no more, by whichever process. */
-export async function shutVolume(root: string, id: string): Promise<void> {
+export async function sealVolume(root: string, id: string): Promise<void> {
   await rename(path.join(root, id), path.join(root, id + CLOSED)).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error; // another process was faster
   });

@@ -11,7 +11,7 @@ const MAX_BYTES = 32 * 1024 * 1024;
  * there are and however slowly PostgreSQL takes them.
  */
 @Injectable()
-export class Room {
+export class AdmissionControl {
   readonly #maxBytes: number;
   #notifications = 0;
   #bytes = 0;
@@ -20,7 +20,7 @@ export class Room {
     this.#maxBytes = Math.max(MAX_BYTES, 2 * bodyLimitBytes); // before and after decompression
   }
 
-  get taken(): { notifications: number; bytes: number } {
+  get inUse(): { notifications: number; bytes: number } {
     return { notifications: this.#notifications, bytes: this.#bytes };
   }
 
@@ -29,18 +29,18 @@ export class Room {
   }
 
   /** @returns a place for one notification; undefined if there is none */
-  enter(): Place | undefined {
+  tryAcquire(): Admission | undefined {
     if (this.isFull) return undefined;
     this.#notifications += 1;
     let own = 0;
     return {
-      take: (bytes) => {
+      reserve: (bytes) => {
         if (this.#bytes + bytes > this.#maxBytes) return false;
         own += bytes;
         this.#bytes += bytes;
         return true;
       },
-      leave: () => {
+      release: () => {
         this.#notifications -= 1;
         this.#bytes -= own;
       },
@@ -49,14 +49,14 @@ export class Room {
 }
 
 /** What one notification takes of the room. */
-export interface Place {
+export interface Admission {
   /** @returns false if there is no room for so many more bytes */
-  take(bytes: number): boolean;
-  leave(): void;
+  reserve(bytes: number): boolean;
+  release(): void;
 }
 
 /** What the sender of one that has no place, or no room for its bytes, is told. */
-export function noRoom(): Problem {
+export function overloaded(): Problem {
   return new Problem(
     'service_unavailable',
     'Too many notifications wait to be written just now. Please send it again.',

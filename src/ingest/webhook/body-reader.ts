@@ -3,8 +3,8 @@ import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import type { IncomingMessage } from 'node:http';
 import typeIs from 'type-is';
 import { Problem } from '../../http/problem/problem.js';
-import { Refusal } from '../notification/rejection.js';
-import { noRoom, type Place } from './admission.js';
+import { Rejection } from '../notification/rejection.js';
+import { overloaded, type Admission } from './admission.js';
 
 const DECODERS = {
   gzip: promisify(gunzip),
@@ -19,16 +19,16 @@ const DECODERS = {
  * @throws Problem `body_too_large`, `incomplete_body`, or `service_unavailable` if there is no room for it; Refusal if it
  *   cannot be decoded
  */
-export async function readBody(request: IncomingMessage, limitBytes: number, place: Place): Promise<Buffer> {
+export async function readBody(request: IncomingMessage, limitBytes: number, place: Admission): Promise<Buffer> {
   const bytes = await readBytes(request, limitBytes, place);
   const coding = request.headers['content-encoding']?.trim().toLowerCase() || 'identity';
   if (coding === 'identity') return bytes;
   if (!Object.hasOwn(DECODERS, coding)) {
     const known = `identity, ${Object.keys(DECODERS).join(', ')}`;
-    throw new Refusal('unsupported_media_type', `Content-Encoding must be one of ${known}.`, bytes);
+    throw new Rejection('unsupported_media_type', `Content-Encoding must be one of ${known}.`, bytes);
   }
   const decoded = await decode(bytes, coding as keyof typeof DECODERS, limitBytes);
-  if (!place.take(decoded.length)) throw noRoom();
+  if (!place.reserve(decoded.length)) throw overloaded();
   return decoded;
 }
 
@@ -38,7 +38,7 @@ export function isJsonByContentType({ headers }: IncomingMessage): boolean {
   return !type || type === 'application/json' || typeIs.is(type, ['json', '+json', 'text/json']) !== false;
 }
 
-async function readBytes(request: IncomingMessage, limitBytes: number, place: Place): Promise<Buffer> {
+async function readBytes(request: IncomingMessage, limitBytes: number, place: Admission): Promise<Buffer> {
   if (Number(request.headers['content-length']) > limitBytes) throw tooLarge(limitBytes);
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -56,7 +56,7 @@ async function readBytes(request: IncomingMessage, limitBytes: number, place: Pl
       length += chunk.length;
       chunks.push(chunk);
       if (length > limitBytes) fail(tooLarge(limitBytes));
-      else if (!place.take(chunk.length)) fail(noRoom());
+      else if (!place.reserve(chunk.length)) fail(overloaded());
     });
     request.once('end', () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)));
     request.once('error', cutShort).once('close', cutShort);
@@ -68,7 +68,7 @@ async function decode(bytes: Buffer, coding: keyof typeof DECODERS, limitBytes: 
     return await DECODERS[coding](bytes, { maxOutputLength: limitBytes });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(limitBytes);
-    throw new Refusal('undecodable_body', `The body is not ${coding}, which Content-Encoding says it is.`, bytes);
+    throw new Rejection('undecodable_body', `The body is not ${coding}, which Content-Encoding says it is.`, bytes);
   }
 }
 

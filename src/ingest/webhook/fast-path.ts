@@ -1,19 +1,19 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import { assignRequestId } from '../../http/request-id.js';
 import type { Metrics } from '../../metrics/metrics.js';
-import { type Door, DOOR_PATH } from './webhook-handler.js';
+import { type WebhookHandler, WEBHOOK_PATH } from './webhook-handler.js';
 
 /** The path as AI Rudder's console has it: nothing escaped, no query. */
-const PLAIN_PATH = new RegExp(`^${DOOR_PATH}/([\\w.~-]+)/([\\w-]+)$`);
+const PLAIN_PATH = new RegExp(`^${WEBHOOK_PATH}/([\\w.~-]+)/([\\w-]+)$`);
 
 /** The same as Nest's, so that both ways are measured as one. */
-const ROUTE = `${DOOR_PATH}/:token/:kind`;
+const ROUTE = `${WEBHOOK_PATH}/:token/:kind`;
 
 /**
  * Leads notifications from the server straight to the door, past Express: its middleware and router take longer than all
  * that the door itself does. What does not look exactly like the path to paste takes the long way to the same door.
  */
-export function takeShortWay(server: Server, door: Door, metrics: Metrics): void {
+export function installFastPath(server: Server, door: WebhookHandler, metrics: Metrics): void {
   const [express] = server.listeners('request') as [RequestListener];
   server.removeAllListeners('request').on('request', (request, response) => {
     assignRequestId(response);

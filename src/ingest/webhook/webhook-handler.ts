@@ -1,46 +1,46 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Inject, Injectable, Logger } from '@nestjs/common';
-import { Limits } from '../../access/rate-limit/rate-limiter.js';
-import { WebhookTokens } from '../../access/webhook-token-store.js';
+import { RateLimiter } from '../../access/rate-limit/rate-limiter.js';
+import { WebhookTokenStore } from '../../access/webhook-token-store.js';
 import { CONFIG, type Config } from '../../config/config.js';
 import { describeError } from '../../database/errors.js';
 import { Problem } from '../../http/problem/problem.js';
 import { requestIdOf } from '../../http/request-id.js';
 import { sendProblem } from '../../http/problem/send-problem.js';
-import { DoorState } from '../../metrics/ingest-status.js';
+import { IngestStatus } from '../../metrics/ingest-status.js';
 import { Metrics } from '../../metrics/metrics.js';
 import { isJsonByContentType, readBody } from './body-reader.js';
 import { type Acceptance, NotificationBuffer } from '../write/notification-buffer.js';
 import { judge, type Kind, KINDS, type Receipt } from '../notification/notification.js';
-import { Refusal } from '../notification/rejection.js';
-import { noRoom, type Place, Room } from './admission.js';
+import { Rejection } from '../notification/rejection.js';
+import { overloaded, type Admission, AdmissionControl } from './admission.js';
 import { Spool, SpoolError } from '../spool/spool.js';
 
-export const DOOR_PATH = '/webhooks/airudder';
+export const WEBHOOK_PATH = '/webhooks/airudder';
 
 const ACCEPTED = '{}';
-const NOT_KEPT = 'The notification could not be kept just now. Please send it again.';
+const NOT_STORED_MESSAGE = 'The notification could not be kept just now. Please send it again.';
 
 /** Where AI Rudder posts. A `200` means: durable. Every other answer means: not acknowledged. */
 @Injectable()
-export class Door {
+export class WebhookHandler {
   readonly #logger = new Logger('Door');
 
   constructor(
     @Inject(CONFIG) private readonly config: Config,
-    private readonly tokens: WebhookTokens,
-    private readonly limits: Limits,
-    private readonly room: Room,
+    private readonly tokens: WebhookTokenStore,
+    private readonly limits: RateLimiter,
+    private readonly room: AdmissionControl,
     private readonly buffer: NotificationBuffer,
     private readonly metrics: Metrics,
     spool: Spool,
-    state: DoorState,
+    state: IngestStatus,
   ) {
     state.read = () => {
       const { isClosed, isSpooling } = buffer;
       const { report } = spool;
       const isAccepting = !room.isFull && !isClosed && (!isSpooling || report.condition === 'ok');
-      return { isAccepting, isSpooling, waiting: room.taken, spool: report };
+      return { isAccepting, isSpooling, waiting: room.inUse, spool: report };
     };
   }
 
@@ -48,43 +48,43 @@ export class Door {
   async receive(request: IncomingMessage, response: ServerResponse, token: string, kind: string): Promise<void> {
     const id = requestIdOf(response);
     try {
-      if (!this.tokens.open(token, request)) this.turnAway(request, response);
-      this.answer(response, await this.accept(id, kind, request));
+      if (!this.tokens.isAuthorized(token, request)) this.rejectUnauthorized(request, response);
+      this.answer(response, await this.admit(id, kind, request));
     } catch (error) {
       this.refuse(response, error);
     }
   }
 
   /** A stranger learns nothing: a wrong token, a right one from the wrong address and an unknown kind are all answered alike. */
-  private turnAway(request: IncomingMessage, response: ServerResponse): never {
+  private rejectUnauthorized(request: IncomingMessage, response: ServerResponse): never {
     this.limits.countFailure(request, response);
-    throw nothingHere();
+    throw notFound();
   }
 
-  private async accept(id: string, kind: string, request: IncomingMessage): Promise<Acceptance> {
-    if (!isKind(kind)) throw nothingHere();
+  private async admit(id: string, kind: string, request: IncomingMessage): Promise<Acceptance> {
+    if (!isKind(kind)) throw notFound();
     this.metrics.countReceived();
-    const place = this.room.enter();
-    if (!place) throw noRoom();
+    const place = this.room.tryAcquire();
+    if (!place) throw overloaded();
     try {
-      return await this.keep(id, kind, request, place);
+      return await this.ingestBody(id, kind, request, place);
     } finally {
-      place.leave();
+      place.release();
     }
   }
 
-  private async keep(id: string, kind: Kind, request: IncomingMessage, place: Place): Promise<Acceptance> {
+  private async ingestBody(id: string, kind: Kind, request: IncomingMessage, place: Admission): Promise<Acceptance> {
     // Received is what is here whole: counted from its head, a slow one would be older than what overtook it.
     const receive = (): Receipt => ({ id, kind, receivedAt: new Date() });
     try {
       const body = await readBody(request, this.config.bodyLimitBytes, place);
       if (!isJsonByContentType(request)) {
-        throw new Refusal('unsupported_media_type', 'Content-Type must be application/json.', body);
+        throw new Rejection('unsupported_media_type', 'Content-Type must be application/json.', body);
       }
       return await this.buffer.add(judge(receive(), body));
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      const quarantine_id = await this.buffer.keepRefused(receive(), error);
+      if (!(error instanceof Rejection)) throw error;
+      const quarantine_id = await this.buffer.storeRejected(receive(), error);
       this.#logger.warn('notification refused', { request_id: id, quarantine_id, kind, reason: error.reason });
       throw new Problem(error.reason, error.message, error.errors);
     }
@@ -102,7 +102,7 @@ export class Door {
 
   /** Whatever is no Problem is our own trouble, and the notification is not kept: the sender must try again. */
   private refuse(response: ServerResponse, error: unknown): void {
-    const problem = error instanceof Problem ? error : new Problem('service_unavailable', NOT_KEPT);
+    const problem = error instanceof Problem ? error : new Problem('service_unavailable', NOT_STORED_MESSAGE);
     // That the spool takes nothing was logged when it began.
     if (!(error instanceof Problem) && !(error instanceof SpoolError)) {
       this.#logger.error('notification not kept', { request_id: requestIdOf(response), error: describeError(error) });
@@ -112,7 +112,7 @@ export class Door {
   }
 }
 
-function nothingHere(): Problem {
+function notFound(): Problem {
   return new Problem('not_found', 'There is nothing here.');
 }
 

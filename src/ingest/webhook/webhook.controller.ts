@@ -1,17 +1,17 @@
 import { Controller, Param, Post, Req, Res } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
-import { DescribeDoor } from './webhook.openapi.js';
-import { Door } from './webhook-handler.js';
+import { DescribeWebhook } from './webhook.openapi.js';
+import { WebhookHandler } from './webhook-handler.js';
 
 /** The door in Nest's routes: its documentation, and the way for spellings that `takeShortWay` does not know. */
 @Controller('webhooks/airudder')
 @ApiTags('webhook')
-export class DoorController {
-  constructor(private readonly door: Door) {}
+export class WebhookController {
+  constructor(private readonly door: WebhookHandler) {}
 
   @Post(':token/:kind')
-  @DescribeDoor()
+  @DescribeWebhook()
   async receive(
     @Param('token') token: string,
     @Param('kind') kind: string,

@@ -15,7 +15,7 @@ not change.
 Unknown fields are accepted and kept. Every body that is refused for what it is goes into quarantine, whole.`;
 
 /** The door in the OpenAPI document. The body is read and judged by the door itself, so nothing here can be inferred. */
-export function DescribeDoor(): MethodDecorator {
+export function DescribeWebhook(): MethodDecorator {
   return applyDecorators(
     ApiOperation({ operationId: 'receiveNotification', summary: 'Receive a notification from AI Rudder', description }),
     ApiParam({

@@ -14,13 +14,13 @@ export const READ_HISTORIES: Statement = {
 };
 
 /** Parameter: case refs. */
-export const DELETE_CONTENTS: Statement = {
+export const DELETE_CASE_NODE_TASKS: Statement = {
   name: 'delete_contents',
   text: `DELETE FROM case_node_tasks WHERE case_ref = ANY ($1::uuid[])`,
 };
 
 /** Parameters: case refs, times of completion. */
-export const MOVE_CONTENTS: Statement = {
+export const UPDATE_NODE_TASK_COMPLETION: Statement = {
   name: 'move_contents',
   text: `
   UPDATE case_node_tasks AS stored
@@ -51,7 +51,7 @@ export const NODE_TASK = {
   ...NAMED,
 } as const;
 export const NEW_CASE = { id: 'uuid', ...IDENTITY, ...STATE } as const;
-export const KNOWN_CASE = { id: 'uuid', ...STATE } as const;
+export const EXISTING_CASE = { id: 'uuid', ...STATE } as const;
 export const CASE_NODE_TASK = {
   case_ref: 'uuid',
   position: 'integer',
@@ -74,7 +74,7 @@ export const NOTIFICATION = {
 } as const;
 
 /** The parameters of `WRITE_BATCH`: the columns of rows of these, one after the other. */
-const BATCH: readonly Columns[] = [WORKFLOW, NODE_TASK, NEW_CASE, KNOWN_CASE, CASE_NODE_TASK, NOTIFICATION];
+const BATCH: readonly Columns[] = [WORKFLOW, NODE_TASK, NEW_CASE, EXISTING_CASE, CASE_NODE_TASK, NOTIFICATION];
 
 /** The parameter after them: how many erasures the writer knows. */
 const KNOWN_ERASURES = BATCH.flatMap((columns) => Object.keys(columns)).length + 1;
@@ -139,7 +139,7 @@ export const WRITE_BATCH: Statement = {
   known_cases AS (
     UPDATE cases AS stored
     SET (${list(STATE)}) = (${list(STATE, 'now_known.')})
-    FROM ${rows(KNOWN_CASE, 'now_known')}
+    FROM ${rows(EXISTING_CASE, 'now_known')}
     WHERE stored.id = now_known.id
   ),
   contents AS (

@@ -9,7 +9,15 @@ import { encodeColumns } from '../../database/binary-arrays.js';
 import type { Connection } from '../../database/connection.js';
 import type { Batch } from './fold.js';
 import type { Notification } from '../notification/notification.js';
-import { CASE_NODE_TASK, KNOWN_CASE, NEW_CASE, NODE_TASK, NOTIFICATION, WORKFLOW, WRITE_BATCH } from './batch.sql.js';
+import {
+  CASE_NODE_TASK,
+  EXISTING_CASE,
+  NEW_CASE,
+  NODE_TASK,
+  NOTIFICATION,
+  WORKFLOW,
+  WRITE_BATCH,
+} from './batch.sql.js';
 
 /**
  * What became of a notification: its verdict; `known` if an earlier attempt to write it had succeeded after all; `erased` if
@@ -53,7 +61,7 @@ export async function writeBatch(
 ): Promise<Written> {
   type Row = { lost: string | null; renamed: string | null; transaction: string | null };
   const rows = await connection.query<Row>(WRITE_BATCH, [...encodeBatch(batch, names), knownErasures]);
-  const outcomes = new Map<Notification, Outcome>(batch.known.map((notification) => [notification, 'known']));
+  const outcomes = new Map<Notification, Outcome>(batch.alreadyStored.map((notification) => [notification, 'known']));
   const lost = new Set(rows.map((row) => row.lost));
   for (const { notification, case_ref, verdict } of batch.notifications) {
     if (!lost.has(case_ref)) outcomes.set(notification, verdict);
@@ -83,13 +91,13 @@ function encodeBatch(batch: Batch, { workflows, nodeTasks }: NameRows): Buffer[]
     ...encodeColumns(workflows, WORKFLOW),
     ...encodeColumns(nodeTasks, NODE_TASK),
     ...encodeColumns(batch.newCases, NEW_CASE),
-    ...encodeColumns(batch.knownCases, KNOWN_CASE),
-    ...encodeColumns(batch.contents.flatMap(toCaseNodeTasks), CASE_NODE_TASK),
+    ...encodeColumns(batch.existingCases, EXISTING_CASE),
+    ...encodeColumns(batch.replacedNodeTasks.flatMap(toCaseNodeTasks), CASE_NODE_TASK),
     ...encodeColumns(batch.notifications.map(toRow), NOTIFICATION),
   ];
 }
 
-function toCaseNodeTasks({ state, completion }: Batch['contents'][number]): CaseNodeTaskEntity[] {
+function toCaseNodeTasks({ state, completion }: Batch['replacedNodeTasks'][number]): CaseNodeTaskEntity[] {
   const { id: case_ref, workflow_id, completed_at } = state;
   return completion.rows.map((row, position) => ({ case_ref, position, workflow_id, completed_at, ...row }));
 }

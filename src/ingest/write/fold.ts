@@ -4,13 +4,13 @@ import type { Notification } from '../notification/notification.js';
 import type { Completion } from '../notification/workflow-list-completion.js';
 
 /** A delivery as far as its place among the others of its case goes. */
-export interface Delivered {
+export interface DeliveryKey {
   readonly id: string;
   readonly receivedAt: Date;
   readonly contentDigest: Buffer;
 }
 
-interface Judged {
+interface FoldedDelivery {
   readonly notification: Notification;
   readonly case_ref: string;
   readonly verdict: Verdict;
@@ -20,15 +20,15 @@ interface Judged {
 
 /** What a batch of notifications makes of the tables. */
 export interface Batch {
-  readonly notifications: readonly Judged[];
+  readonly notifications: readonly FoldedDelivery[];
   readonly newCases: readonly CaseEntity[];
-  readonly knownCases: readonly CaseEntity[];
+  readonly existingCases: readonly CaseEntity[];
   /** Cases whose node tasks are to be written; a known case's former ones give way. */
-  readonly contents: readonly { readonly state: CaseEntity; readonly completion: Completion }[];
+  readonly replacedNodeTasks: readonly { readonly state: CaseEntity; readonly completion: Completion }[];
   /** Known cases whose node tasks stay, but were completed earlier than was known. */
-  readonly moved: readonly CaseEntity[];
+  readonly movedCompletions: readonly CaseEntity[];
   /** Deliveries that are stored already: an earlier attempt had been committed after all. They change nothing. */
-  readonly known: readonly Notification[];
+  readonly alreadyStored: readonly Notification[];
 }
 
 interface Fold {
@@ -36,7 +36,7 @@ interface Fold {
   /** As stored; none for a new case. */
   readonly before: CaseEntity | undefined;
   /** All deliveries of the case, loaded only where one of them comes out of order. */
-  readonly history: Delivered[] | undefined;
+  readonly history: DeliveryKey[] | undefined;
   content: Completion | undefined;
 }
 
@@ -51,7 +51,7 @@ interface Fold {
 export function fold(
   notifications: readonly Notification[],
   stored: readonly CaseEntity[],
-  histories: ReadonlyMap<string, readonly Delivered[]>,
+  histories: ReadonlyMap<string, readonly DeliveryKey[]>,
 ): Batch {
   const folds = new Map<string, Fold>();
   for (const state of stored) {
@@ -63,34 +63,34 @@ export function fold(
       content: undefined,
     });
   }
-  const judged: Judged[] = [];
-  const known: Notification[] = [];
+  const judged: FoldedDelivery[] = [];
+  const alreadyStored: Notification[] = [];
   for (const notification of inOrderOfReceipt(notifications)) {
     const identity = identityOf(notification.completion);
     const entry = folds.get(identity);
     if (!entry) {
-      const made = begin(notification);
+      const made = startCase(notification);
       folds.set(identity, made);
       judged.push({ notification, case_ref: made.state.id, verdict: 'first', rewritesPast: false });
-    } else if (isStored(entry, notification)) known.push(notification);
-    else judged.push({ notification, case_ref: entry.state.id, ...apply(entry, notification) });
+    } else if (isStored(entry, notification)) alreadyStored.push(notification);
+    else judged.push({ notification, case_ref: entry.state.id, ...applyDelivery(entry, notification) });
   }
   const all = [...folds.values()];
   const changed = all.filter(({ state, before }) => state.notification_count !== before?.notification_count);
   return {
     notifications: judged,
-    known,
+    alreadyStored,
     newCases: all.filter(({ before }) => !before).map(({ state }) => state),
-    knownCases: changed.filter(({ before }) => before).map(({ state }) => state),
-    contents: all.flatMap(({ state, content }) => (content ? [{ state, completion: content }] : [])),
-    moved: all
+    existingCases: changed.filter(({ before }) => before).map(({ state }) => state),
+    replacedNodeTasks: all.flatMap(({ state, content }) => (content ? [{ state, completion: content }] : [])),
+    movedCompletions: all
       .filter(({ state, before, content }) => before && !content && state.completed_at < before.completed_at)
       .map(({ state }) => state),
   };
 }
 
 /** True if a delivery is not newer than the one that a stored case's content comes from. */
-export function comesOutOfOrder(delivered: Pick<Delivered, 'id' | 'receivedAt'>, state: CaseEntity): boolean {
+export function comesOutOfOrder(delivered: Pick<DeliveryKey, 'id' | 'receivedAt'>, state: CaseEntity): boolean {
   return compareReceipt(delivered, { id: state.current_notification_id, receivedAt: state.last_notified_at }) <= 0;
 }
 
@@ -99,11 +99,11 @@ export function identityOf(of: Pick<CaseEntity, 'workflow_id' | 'case_id' | 'cal
 }
 
 /** The one order of deliveries: by receipt, then by id, as PostgreSQL orders them. */
-export function inOrderOfReceipt<T extends Pick<Delivered, 'id' | 'receivedAt'>>(deliveries: readonly T[]): T[] {
+export function inOrderOfReceipt<T extends Pick<DeliveryKey, 'id' | 'receivedAt'>>(deliveries: readonly T[]): T[] {
   return deliveries.toSorted(compareReceipt);
 }
 
-function begin(notification: Notification): Fold {
+function startCase(notification: Notification): Fold {
   const { id, receivedAt, contentDigest, completion } = notification;
   const state: CaseEntity = {
     id: newId(),
@@ -125,7 +125,7 @@ function isStored({ history }: Fold, { id }: Notification): boolean {
   return history?.some((delivered) => delivered.id === id) ?? false;
 }
 
-function apply(entry: Fold, notification: Notification): Pick<Judged, 'verdict' | 'rewritesPast'> {
+function applyDelivery(entry: Fold, notification: Notification): Pick<FoldedDelivery, 'verdict' | 'rewritesPast'> {
   const { state, history } = entry;
   const { revision, completed_at } = state;
   const isSame = notification.contentDigest.equals(state.content_digest);
@@ -133,7 +133,7 @@ function apply(entry: Fold, notification: Notification): Pick<Judged, 'verdict' 
   state.notification_count += 1;
   if (isLate) {
     if (!history) throw new Error('the history of a case with a late delivery was not loaded');
-    state.revision += insert(history, notification);
+    state.revision += insertIntoHistory(history, notification);
     if (notification.receivedAt < state.completed_at) state.completed_at = notification.receivedAt;
   } else {
     if (!isSame) {
@@ -156,7 +156,7 @@ function apply(entry: Fold, notification: Notification): Pick<Judged, 'verdict' 
  *
  * @returns by how many the revisions change: the stretches of equal content in order of receipt
  */
-function insert(history: Delivered[], delivered: Delivered): number {
+function insertIntoHistory(history: DeliveryKey[], delivered: DeliveryKey): number {
   const place = history.findLastIndex((other) => compareReceipt(other, delivered) < 0) + 1;
   const before = history[place - 1];
   const after = history[place];
@@ -164,11 +164,11 @@ function insert(history: Delivered[], delivered: Delivered): number {
   return differs(before, delivered) + (after ? differs(delivered, after) - differs(before, after) : 0);
 }
 
-function differs(one: Delivered | undefined, other: Delivered): 0 | 1 {
+function differs(one: DeliveryKey | undefined, other: DeliveryKey): 0 | 1 {
   return one?.contentDigest.equals(other.contentDigest) ? 0 : 1;
 }
 
-function compareReceipt(a: Pick<Delivered, 'id' | 'receivedAt'>, b: Pick<Delivered, 'id' | 'receivedAt'>): number {
+function compareReceipt(a: Pick<DeliveryKey, 'id' | 'receivedAt'>, b: Pick<DeliveryKey, 'id' | 'receivedAt'>): number {
   const difference = a.receivedAt.getTime() - b.receivedAt.getTime();
   if (difference !== 0) return difference;
   if (a.id === b.id) return 0;

@@ -8,8 +8,8 @@ import { type NameRows, olderOf, type Renaming, writeBatch } from './batch.js';
 import { Connection, type Statement } from '../../database/connection.js';
 import { type Batch, fold } from './fold.js';
 import { judgeAgain, type Kind, type Notification } from '../notification/notification.js';
-import { Refusal } from '../notification/rejection.js';
-import { retried } from '../../database/retry.js';
+import { Rejection } from '../notification/rejection.js';
+import { withRetry } from '../../database/retry.js';
 import { ALL_SEE, HAVE_ENDED, READ_NEWER } from './label-reconciler.sql.js';
 
 const PAGE_SIZE = 500;
@@ -79,7 +79,7 @@ export class Names {
     }
     const newest = new NewestNames();
     for (const renaming of renamings) await this.readNewer(renaming, newest);
-    const { renamings: again } = await retried(this.metrics, async () =>
+    const { renamings: again } = await withRetry(this.metrics, async () =>
       Connection.use(this.dataSource, async (connection) => writeBatch(connection, NOTHING, newest.rows, ALL_ERASURES)),
     );
     return again;
@@ -107,7 +107,7 @@ export class Names {
       );
       for (const { id, kind, received_at: receivedAt, body } of rows) {
         const judged = judgeAgain({ id, kind, receivedAt }, body);
-        if (!(judged instanceof Refusal)) newest.add(judged);
+        if (!(judged instanceof Rejection)) newest.add(judged);
       }
       const last = rows.at(-1);
       if (!last || rows.length < PAGE_SIZE) return;

@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import { describeError } from '../../database/errors.js';
-import { within } from '../../database/timeout.js';
+import { withTimeout } from '../../database/timeout.js';
 import { Problem } from '../../http/problem/problem.js';
 import { Metrics } from '../../metrics/metrics.js';
 import type { Outcome } from './batch.js';
 import type { Notification, Receipt } from '../notification/notification.js';
-import { Quarantine } from '../quarantine/quarantine-writer.js';
-import { quarantineFull, Refusal, refusalByDatabase } from '../notification/rejection.js';
+import { QuarantineWriter } from '../quarantine/quarantine-writer.js';
+import { quarantineFullProblem, Rejection, databaseRejection } from '../notification/rejection.js';
 import { Spool } from '../spool/spool.js';
-import { type Report, Writer } from './writer.js';
+import { type WriteObserver, Writer } from './writer.js';
 
 /** Larger batches gain nothing, and make each of their notifications wait for more others. */
 const MAX_BATCH = 200;
@@ -19,7 +19,7 @@ const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 const COMMIT_LIMIT_MS = 700;
 
 /** Where another transaction holds a case, its notifications try again after about so long, until `COMMIT_LIMIT_MS`. */
-const HELD_PAUSE_MS = 10;
+const LOCKED_CASE_RETRY_MS = 10;
 
 /** How a notification was taken in: its verdict, once it is in PostgreSQL; `spooled` while it is on local disk. */
 export type Acceptance = Outcome | 'spooled';
@@ -52,14 +52,14 @@ export class NotificationBuffer {
   readonly #waiting: Entry[] = [];
   #becameIdle: (() => void) | undefined;
   #isCommitting = false;
-  #pausing = 0;
+  #awaitingRetry = 0;
   #isFlushScheduled = false;
   #isClosed = false;
   #spoolingSince: Date | undefined;
 
   constructor(
     private readonly writer: Writer,
-    private readonly quarantine: Quarantine,
+    private readonly quarantine: QuarantineWriter,
     private readonly spool: Spool,
     private readonly metrics: Metrics,
   ) {}
@@ -87,7 +87,7 @@ export class NotificationBuffer {
    * @returns the id under which it is kept
    * @throws Problem `quarantine_full`; SpoolError if neither takes it. Then the sender must not be told that it was refused
    */
-  async keepRefused(receipt: Receipt, refusal: Refusal): Promise<string> {
+  async storeRejected(receipt: Receipt, refusal: Rejection): Promise<string> {
     if (!this.isSpooling) {
       try {
         return await this.quarantine.keep(receipt, refusal);
@@ -97,7 +97,7 @@ export class NotificationBuffer {
       }
     }
     // What goes to the spool is brought to the quarantine whether there is room or not: so not where there was none.
-    if (!this.quarantine.hasRoomFor(refusal.body)) throw quarantineFull();
+    if (!this.quarantine.hasRoomFor(refusal.body)) throw quarantineFullProblem();
     const { body, reason, message, errors } = refusal;
     await this.spool.append([{ receipt, body, refusal: { reason, message, errors } }]);
     return receipt.id;
@@ -119,7 +119,7 @@ export class NotificationBuffer {
   }
 
   private get isIdle(): boolean {
-    return this.#waiting.length === 0 && !this.#isCommitting && this.#pausing === 0;
+    return this.#waiting.length === 0 && !this.#isCommitting && this.#awaitingRetry === 0;
   }
 
   /** All that came in with the same turn of the event loop travel together. */
@@ -157,7 +157,7 @@ export class NotificationBuffer {
     const unsettled = new Map(entries.map((entry) => [entry.notification, entry]));
     try {
       if (!this.isSpooling)
-        await within(COMMIT_LIMIT_MS, this.writer.write([...unsettled.keys()], this.settle(unsettled)));
+        await withTimeout(COMMIT_LIMIT_MS, this.writer.write([...unsettled.keys()], this.settle(unsettled)));
     } catch (error) {
       this.beginSpooling(error);
     }
@@ -167,31 +167,31 @@ export class NotificationBuffer {
     this.metrics.observeCommit(entries.length, (performance.now() - beganAt) / 1000);
   }
 
-  private settle(unsettled: Map<Notification, Entry>): Report {
+  private settle(unsettled: Map<Notification, Entry>): WriteObserver {
     const take = (notification: Notification): Entry | undefined => {
       const entry = unsettled.get(notification);
       unsettled.delete(notification);
       return entry;
     };
     return {
-      committed: (outcomes) => {
+      onCommitted: (outcomes) => {
         for (const [notification, outcome] of outcomes) take(notification)?.accept(outcome);
       },
-      held: (notification) => {
+      onCaseLocked: (notification) => {
         const entry = take(notification);
-        if (entry) this.tryAgain(entry);
+        if (entry) this.retryLater(entry);
       },
-      refused: (notification, error) => take(notification)?.reject(refusalByDatabase(notification.body, error)),
+      onRejected: (notification, error) => take(notification)?.reject(databaseRejection(notification.body, error)),
     };
   }
 
   /** Whoever holds the case has some time to let go; a notification that waits for it keeps no other from its commit. */
-  private tryAgain(entry: Entry): void {
-    this.#pausing += 1;
+  private retryLater(entry: Entry): void {
+    this.#awaitingRetry += 1;
     const isTimeUp = performance.now() - entry.addedAt > COMMIT_LIMIT_MS;
-    const pause = isTimeUp ? this.toSpool([entry]) : sleep(HELD_PAUSE_MS * (0.5 + Math.random()));
+    const pause = isTimeUp ? this.toSpool([entry]) : sleep(LOCKED_CASE_RETRY_MS * (0.5 + Math.random()));
     void pause.finally(() => {
-      this.#pausing -= 1;
+      this.#awaitingRetry -= 1;
       if (!isTimeUp) this.#waiting.push(entry);
       this.flush();
     });

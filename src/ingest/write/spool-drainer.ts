@@ -2,15 +2,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { canWrite } from '../../database/write-probe.js';
-import { describeError, isDatabaseUnavailable, mayBeContent } from '../../database/errors.js';
-import { within } from '../../database/timeout.js';
+import { describeError, isDatabaseUnavailable, isPossiblyDataError } from '../../database/errors.js';
+import { withTimeout } from '../../database/timeout.js';
 import { NotificationBuffer } from './notification-buffer.js';
 import { judgeAgain, type Notification, type Receipt } from '../notification/notification.js';
-import { Quarantine } from '../quarantine/quarantine-writer.js';
-import { Refusal, refusalByDatabase } from '../notification/rejection.js';
+import { QuarantineWriter } from '../quarantine/quarantine-writer.js';
+import { Rejection, databaseRejection } from '../notification/rejection.js';
 import type { Spooled } from '../spool/spool-reader.js';
 import { Spool, SpoolError } from '../spool/spool.js';
-import { type Report, Writer } from './writer.js';
+import { type WriteObserver, Writer } from './writer.js';
 
 const MAX_BATCH = 500;
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
@@ -29,18 +29,18 @@ const END_LIMIT_MS = 1_000;
  * the spool and is tried again after the others. So nothing in the spool can hold up the rest of it.
  */
 @Injectable()
-export class Drainer {
+export class SpoolDrainer {
   readonly #logger = new Logger('Drainer');
   readonly #stopping = new AbortController();
   #running: Promise<void> = Promise.resolve();
   #batchSize = MAX_BATCH;
-  #passedOver: Buffer | undefined;
+  #skippedKey: Buffer | undefined;
   #lastFault = '';
 
   constructor(
     private readonly spool: Spool,
     private readonly writer: Writer,
-    private readonly quarantine: Quarantine,
+    private readonly quarantine: QuarantineWriter,
     private readonly buffer: NotificationBuffer,
     private readonly dataSource: DataSource,
   ) {}
@@ -52,7 +52,7 @@ export class Drainer {
   /** Returns when the batch under way is done or given up; what is left stays in the spool for the next start. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await within(END_LIMIT_MS, this.#running).catch(() => undefined);
+    await withTimeout(END_LIMIT_MS, this.#running).catch(() => undefined);
   }
 
   private async run(): Promise<void> {
@@ -61,7 +61,7 @@ export class Drainer {
       const isMoving = await this.step();
       if (isMoving) pauseMs = LOOK_INTERVAL_MS;
       else {
-        await this.spool.tidy();
+        await this.spool.compactIfIdle();
         await sleep(pauseMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
         pauseMs = this.buffer.isSpooling ? Math.min(pauseMs * 2, MAX_PAUSE_MS) : LOOK_INTERVAL_MS;
       }
@@ -72,21 +72,21 @@ export class Drainer {
   private async step(): Promise<boolean> {
     let found: Spooled[] = [];
     try {
-      found = this.spool.oldest({ count: this.#batchSize, bytes: MAX_BATCH_BYTES }, this.#passedOver);
-      if (found.length === 0) return await this.lookAgain();
+      found = this.spool.oldest({ count: this.#batchSize, bytes: MAX_BATCH_BYTES }, this.#skippedKey);
+      if (found.length === 0) return await this.onSpoolEmpty();
       await this.drain(found);
       this.#batchSize = Math.min(this.#batchSize * 2, MAX_BATCH);
       this.#lastFault = '';
       return true;
     } catch (error) {
-      this.tell(error);
-      if (mayBeContent(error)) this.narrowDown(found);
+      this.logFault(error);
+      if (isPossiblyDataError(error)) this.narrowDown(found);
       return false;
     }
   }
 
-  private async lookAgain(): Promise<boolean> {
-    this.#passedOver = undefined;
+  private async onSpoolEmpty(): Promise<boolean> {
+    this.#skippedKey = undefined;
     await this.spool.recover();
     // With nothing in the spool only a try can tell: at worst the next notifications come back into it.
     if (this.buffer.isSpooling && (await canWrite(this.dataSource))) this.buffer.resume();
@@ -95,11 +95,11 @@ export class Drainer {
 
   private narrowDown(found: readonly Spooled[]): void {
     this.#batchSize = Math.max(1, Math.floor(found.length / 2));
-    if (found.length === 1) this.#passedOver = found[0]?.key;
+    if (found.length === 1) this.#skippedKey = found[0]?.key;
   }
 
   /** Once for each kind of trouble: it may last. That PostgreSQL is away was told when it began. */
-  private tell(error: unknown): void {
+  private logFault(error: unknown): void {
     const description = describeError(error);
     const fault = description.code ?? description.name;
     if (fault !== this.#lastFault && !isDatabaseUnavailable(error) && !(error instanceof SpoolError)) {
@@ -110,19 +110,19 @@ export class Drainer {
 
   private async drain(found: readonly Spooled[]): Promise<void> {
     const keys = new Map<Notification, Buffer>();
-    const refusals: { key: Buffer; receipt: Receipt; refusal: Refusal }[] = [];
+    const refusals: { key: Buffer; receipt: Receipt; refusal: Rejection }[] = [];
     const done: Buffer[] = [];
     for (const { key, record } of found) {
       const judged = judgeSpooled(record);
-      if (judged instanceof Refusal) refusals.push({ key, receipt: record.receipt, refusal: judged });
+      if (judged instanceof Rejection) refusals.push({ key, receipt: record.receipt, refusal: judged });
       else keys.set(judged, key);
     }
     const keyOf = (notification: Notification): Buffer => keys.get(notification) as Buffer;
-    const report: Report = {
-      held: (notification) => (this.#passedOver = keyOf(notification)),
-      committed: (outcomes) => done.push(...[...outcomes.keys()].map(keyOf)),
-      refused: (receipt, error) => {
-        refusals.push({ key: keyOf(receipt), receipt, refusal: refusalByDatabase(receipt.body, error) });
+    const report: WriteObserver = {
+      onCaseLocked: (notification) => (this.#skippedKey = keyOf(notification)),
+      onCommitted: (outcomes) => done.push(...[...outcomes.keys()].map(keyOf)),
+      onRejected: (receipt, error) => {
+        refusals.push({ key: keyOf(receipt), receipt, refusal: databaseRejection(receipt.body, error) });
       },
     };
     try {
@@ -137,6 +137,6 @@ export class Drainer {
 }
 
 /** Of what was accepted the bytes alone count. */
-function judgeSpooled({ receipt, body, refusal }: Spooled['record']): Notification | Refusal {
-  return refusal ? new Refusal(refusal.reason, refusal.message, body, refusal.errors) : judgeAgain(receipt, body);
+function judgeSpooled({ receipt, body, refusal }: Spooled['record']): Notification | Rejection {
+  return refusal ? new Rejection(refusal.reason, refusal.message, body, refusal.errors) : judgeAgain(receipt, body);
 }

@@ -1,25 +1,33 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { CaseEntity } from '../../database/entities.js';
-import { isErasureUnknown, isRefused } from '../../database/errors.js';
+import { isErasureUnknown, isDataError } from '../../database/errors.js';
 import { Metrics } from '../../metrics/metrics.js';
 import { encodeColumns } from '../../database/binary-arrays.js';
 import { type Outcomes, writeBatch, type Written } from './batch.js';
 import { Connection } from '../../database/connection.js';
-import { type Batch, comesOutOfOrder, type Delivered, fold, identityOf } from './fold.js';
-import { Erasures } from '../erasure/erasure-filter.js';
+import { type Batch, comesOutOfOrder, type DeliveryKey, fold, identityOf } from './fold.js';
+import { ErasureFilter } from '../erasure/erasure-filter.js';
 import { Names, namesOf } from './label-reconciler.js';
 import type { Notification } from '../notification/notification.js';
-import { retried } from '../../database/retry.js';
-import { DELETE_CONTENTS, IDENTITY, LOCK_CASES, MOVE_CONTENTS, MOVED, READ_HISTORIES, REF } from './batch.sql.js';
+import { withRetry } from '../../database/retry.js';
+import {
+  DELETE_CASE_NODE_TASKS,
+  IDENTITY,
+  LOCK_CASES,
+  UPDATE_NODE_TASK_COMPLETION,
+  MOVED,
+  READ_HISTORIES,
+  REF,
+} from './batch.sql.js';
 
 /** Told of each notification once, as soon as its fate is certain. */
-export interface Report {
-  committed(outcomes: Outcomes): void;
+export interface WriteObserver {
+  onCommitted(outcomes: Outcomes): void;
   /** Another transaction holds the case: to be tried again after a while. */
-  held(notification: Notification): void;
+  onCaseLocked(notification: Notification): void;
   /** PostgreSQL will not take this one, whatever stands beside it. */
-  refused(notification: Notification, error: unknown): void;
+  onRejected(notification: Notification, error: unknown): void;
 }
 
 /**
@@ -35,7 +43,7 @@ export class Writer {
   constructor(
     private readonly dataSource: DataSource,
     private readonly names: Names,
-    private readonly erasures: Erasures,
+    private readonly erasures: ErasureFilter,
     private readonly metrics: Metrics,
   ) {}
 
@@ -44,65 +52,79 @@ export class Writer {
    *
    * @throws what PostgreSQL answered: then those that were not reported may or may not be written
    */
-  async write(notifications: readonly Notification[], report: Report): Promise<void> {
-    await this.go([writeAsNew, writeAsKnown], notifications, report);
+  async write(notifications: readonly Notification[], report: WriteObserver): Promise<void> {
+    await this.writeOrSplit([writeAsNew, writeAsExisting], notifications, report);
   }
 
   /** Reports what `write` would, by writing indeed, and takes it all back. */
-  async rehearse(notifications: readonly Notification[], report: Report): Promise<void> {
-    await this.go([undone(writeAsNew), undone(writeAsKnown)], notifications, report);
+  async dryRun(notifications: readonly Notification[], report: WriteObserver): Promise<void> {
+    await this.writeOrSplit([rolledBack(writeAsNew), rolledBack(writeAsExisting)], notifications, report);
   }
 
-  private async go(ways: readonly [Way, Way], notifications: readonly Notification[], report: Report): Promise<void> {
+  private async writeOrSplit(
+    ways: readonly [WriteStrategy, WriteStrategy],
+    notifications: readonly Notification[],
+    report: WriteObserver,
+  ): Promise<void> {
     try {
       const lost = await this.attempt(ways[0], notifications, report);
       const held = await this.attempt(ways[1], lost, report);
-      for (const notification of held) report.held(notification);
+      for (const notification of held) report.onCaseLocked(notification);
     } catch (error) {
-      if (!(error instanceof BatchRefusedError)) throw error;
+      if (!(error instanceof BatchRejectedError)) throw error;
       const { batch, cause } = error;
-      if (batch.length === 1) return report.refused(batch[0] as Notification, cause);
+      if (batch.length === 1) return report.onRejected(batch[0] as Notification, cause);
       const middle = Math.ceil(batch.length / 2);
-      await this.go(ways, batch.slice(0, middle), report);
-      await this.go(ways, batch.slice(middle), report);
+      await this.writeOrSplit(ways, batch.slice(0, middle), report);
+      await this.writeOrSplit(ways, batch.slice(middle), report);
     }
   }
 
   /** @returns those that this way could not write */
-  private async attempt(way: Way, all: readonly Notification[], report: Report): Promise<readonly Notification[]> {
+  private async attempt(
+    way: WriteStrategy,
+    all: readonly Notification[],
+    report: WriteObserver,
+  ): Promise<readonly Notification[]> {
     let batch = all;
     const write = async (connection: Connection): Promise<Written> => {
-      batch = this.passOverErased(batch, report); // in the same turn as it says what it knows: others learn meanwhile
-      return way(connection, batch, this.erasures.known);
+      batch = this.skipErased(batch, report); // in the same turn as it says what it knows: others learn meanwhile
+      return way(connection, batch, this.erasures.lastErasureNumber);
     };
     while (batch.length > 0) {
       try {
-        const { outcomes, renamings } = await retried(this.metrics, async () => Connection.use(this.dataSource, write));
-        report.committed(outcomes);
+        const { outcomes, renamings } = await withRetry(this.metrics, async () =>
+          Connection.use(this.dataSource, write),
+        );
+        report.onCommitted(outcomes);
         this.names.settle(renamings);
         return batch.filter((notification) => !outcomes.has(notification));
       } catch (error) {
-        if (!isErasureUnknown(error)) throw isRefused(error) ? new BatchRefusedError(batch, error) : error;
-        await this.erasures.learn();
+        if (!isErasureUnknown(error)) throw isDataError(error) ? new BatchRejectedError(batch, error) : error;
+        await this.erasures.refresh();
       }
     }
     return [];
   }
 
   /** @returns those that may be written, as far as this process knows */
-  private passOverErased(batch: readonly Notification[], report: Report): readonly Notification[] {
+  private skipErased(batch: readonly Notification[], report: WriteObserver): readonly Notification[] {
     const erased = new Map<Notification, 'erased'>();
-    for (const notification of batch) if (this.erasures.cover(notification)) erased.set(notification, 'erased');
+    for (const notification of batch) if (this.erasures.matches(notification)) erased.set(notification, 'erased');
     if (erased.size === 0) return batch;
-    report.committed(erased);
+    report.onCommitted(erased);
     return batch.filter((notification) => !erased.has(notification));
   }
 }
 
-type Way = (connection: Connection, notifications: readonly Notification[], knownErasures: number) => Promise<Written>;
+type WriteStrategy = (
+  connection: Connection,
+  notifications: readonly Notification[],
+  knownErasures: number,
+) => Promise<Written>;
 
 /** Something in it is not taken; what, only halving can tell. */
-class BatchRefusedError extends Error {
+class BatchRejectedError extends Error {
   constructor(
     readonly batch: readonly Notification[],
     override readonly cause: unknown,
@@ -111,31 +133,31 @@ class BatchRefusedError extends Error {
   }
 }
 
-const writeAsNew: Way = async (connection, notifications, knownErasures) => {
+const writeAsNew: WriteStrategy = async (connection, notifications, knownErasures) => {
   const batch = fold(notifications, [], new Map());
   return writeBatch(connection, batch, namesOf(batch), knownErasures);
 };
 
-const writeAsKnown: Way = async (connection, notifications, knownErasures) =>
+const writeAsExisting: WriteStrategy = async (connection, notifications, knownErasures) =>
   connection.transaction(async () => {
     const stored = await lockCases(connection, notifications);
     const batch = fold(notifications, stored, await readHistories(connection, notifications, stored));
-    await makeRoom(connection, batch);
+    await replaceNodeTasks(connection, batch);
     return writeBatch(connection, batch, namesOf(batch), knownErasures);
   });
 
-class Undo extends Error {}
+class RollbackSignal extends Error {}
 
 /** The same way, but nothing of it stays. */
-function undone(way: Way): Way {
+function rolledBack(way: WriteStrategy): WriteStrategy {
   return async (connection, notifications, knownErasures) => {
     let outcomes: Outcomes = new Map();
     const written = connection.transaction(async () => {
       ({ outcomes } = await way(connection, notifications, knownErasures));
-      throw new Undo();
+      throw new RollbackSignal();
     });
     await written.catch((error: unknown) => {
-      if (!(error instanceof Undo)) throw error;
+      if (!(error instanceof RollbackSignal)) throw error;
     });
     return { outcomes, renamings: [] };
   };
@@ -151,7 +173,7 @@ async function readHistories(
   connection: Connection,
   notifications: readonly Notification[],
   stored: readonly CaseEntity[],
-): Promise<Map<string, Delivered[]>> {
+): Promise<Map<string, DeliveryKey[]>> {
   const byIdentity = new Map(stored.map((state) => [identityOf(state), state]));
   const asked = new Set<CaseEntity>();
   for (const notification of notifications) {
@@ -161,16 +183,17 @@ async function readHistories(
   if (asked.size === 0) return new Map();
   type Row = { case_ref: string; id: string; received_at: Date; content_digest: Buffer };
   const rows = await connection.query<Row>(READ_HISTORIES, encodeColumns([...asked], REF));
-  const histories = new Map<string, Delivered[]>([...asked].map(({ id }) => [id, []]));
+  const histories = new Map<string, DeliveryKey[]>([...asked].map(({ id }) => [id, []]));
   for (const row of rows) {
     histories.get(row.case_ref)?.push({ id: row.id, receivedAt: row.received_at, contentDigest: row.content_digest });
   }
   return histories;
 }
 
-async function makeRoom(connection: Connection, batch: Batch): Promise<void> {
-  const known = new Set(batch.knownCases.map(({ id }) => id));
-  const replaced = batch.contents.map(({ state }) => state).filter(({ id }) => known.has(id));
-  if (replaced.length > 0) await connection.query(DELETE_CONTENTS, encodeColumns(replaced, REF));
-  if (batch.moved.length > 0) await connection.query(MOVE_CONTENTS, encodeColumns(batch.moved, MOVED));
+async function replaceNodeTasks(connection: Connection, batch: Batch): Promise<void> {
+  const known = new Set(batch.existingCases.map(({ id }) => id));
+  const replaced = batch.replacedNodeTasks.map(({ state }) => state).filter(({ id }) => known.has(id));
+  if (replaced.length > 0) await connection.query(DELETE_CASE_NODE_TASKS, encodeColumns(replaced, REF));
+  if (batch.movedCompletions.length > 0)
+    await connection.query(UPDATE_NODE_TASK_COMPLETION, encodeColumns(batch.movedCompletions, MOVED));
 }

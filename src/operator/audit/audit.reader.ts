@@ -3,7 +3,7 @@ import type { RevealEntity } from '../../database/entities.js';
 import { FIRST_ID, LAST_ID, lowestIdAt } from '../../database/ids.js';
 import { Cursors } from '../../http/rest/cursor.js';
 import { type Page, toPage } from '../../http/rest/page.js';
-import { Reads } from '../../database/query-router.js';
+import { QueryRouter } from '../../database/query-router.js';
 import { parseTime } from '../../http/rest/time.js';
 import type { AuditQuery } from './audit-query.dto.js';
 import { RevealResponse } from './audit.dto.js';
@@ -27,7 +27,7 @@ export const LIST_REVEALS_OF_KEY = `
 @Injectable()
 export class AuditReader {
   constructor(
-    private readonly reads: Reads,
+    private readonly reads: QueryRouter,
     private readonly cursors: Cursors,
   ) {}
 

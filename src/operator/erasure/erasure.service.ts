@@ -7,24 +7,24 @@ import { QUERY } from '../../database/data-source.js';
 import type { Removed } from '../../database/entities.js';
 import { FIRST_ID, newId } from '../../database/ids.js';
 import { Problem } from '../../http/problem/problem.js';
-import { Erasures } from '../../ingest/erasure/erasure-filter.js';
-import { mentions, type Subject } from '../../ingest/erasure/body-search.js';
+import { ErasureFilter } from '../../ingest/erasure/erasure-filter.js';
+import { containsSubject, type Subject } from '../../ingest/erasure/body-search.js';
 import { judgeAgain } from '../../ingest/notification/notification.js';
 import { LOCK_USAGE } from '../../ingest/quarantine/quarantine.sql.js';
-import { Refusal } from '../../ingest/notification/rejection.js';
+import { Rejection } from '../../ingest/notification/rejection.js';
 import type { Spooled } from '../../ingest/spool/spool-reader.js';
 import { Spool, SpoolError } from '../../ingest/spool/spool.js';
 import {
-  DECIDE,
-  FINISH,
-  FORGET_REMARKS,
+  INSERT_ERASURE,
+  COMPLETE_ERASURE,
+  REDACT_DISCARD_REASONS,
   LIST_WRITERS,
   LOCK_CASES_OF_CASE,
   LOCK_CASES_OF_NUMBER,
   READ_QUARANTINE,
   REMOVE_CASES,
   REMOVE_QUARANTINED,
-  TAKE_TURN,
+  ACQUIRE_ERASURE_LOCK,
 } from './erasure.sql.js';
 
 const POLL_INTERVAL_MS = 10;
@@ -40,10 +40,10 @@ const SPOOL_PAGE = { count: 500, bytes: 4 * 1024 * 1024 };
  * replica, spool or quarantine; and what is received later is new.
  */
 @Injectable()
-export class Eraser {
+export class ErasureService {
   constructor(
     @InjectDataSource(QUERY) private readonly dataSource: DataSource,
-    private readonly erasures: Erasures,
+    private readonly erasures: ErasureFilter,
     private readonly spool: Spool,
   ) {}
 
@@ -55,12 +55,12 @@ export class Eraser {
   async erase(subject: Subject, keyName: string): Promise<string> {
     const id = newId();
     await this.decide(id, subject, keyName);
-    await this.erasures.learn();
-    await this.writersHaveEnded();
+    await this.erasures.refresh();
+    await this.waitForWriters();
     const cases = await this.removeCases(subject); // first: what arrives from here on is new, and stays
     const spooled_notifications = await inSpool('Cases are removed.', async () => this.removeSpooled());
     const quarantined_notifications = await this.removeRefused(subject);
-    await inSpool('All is removed, but bytes of it may still be in its files.', async () => this.spool.scrub());
+    await inSpool('All is removed, but bytes of it may still be in its files.', async () => this.spool.compactAll());
     await this.finish(id, subject, { ...cases, quarantined_notifications, spooled_notifications });
     return id;
   }
@@ -70,14 +70,14 @@ export class Eraser {
     const kind = 'case_id' in subject ? 'case' : 'callee_number';
     await Connection.use(this.dataSource, async (connection) =>
       connection.transaction(async () => {
-        await connection.query(TAKE_TURN, []);
-        await connection.query(DECIDE, [id, new Date(), keyName, kind, digest]);
+        await connection.query(ACQUIRE_ERASURE_LOCK, []);
+        await connection.query(INSERT_ERASURE, [id, new Date(), keyName, kind, digest]);
       }),
     );
   }
 
   /** Those that write now may have looked before the decision; whoever begins later sees it. */
-  private async writersHaveEnded(): Promise<void> {
+  private async waitForWriters(): Promise<void> {
     const deadline = performance.now() + WRITERS_LIMIT_MS;
     let left = new Set(await this.listWriters());
     while (left.size > 0) {
@@ -112,7 +112,9 @@ export class Eraser {
 
   private isErased({ receipt, body }: Spooled['record']): boolean {
     const judged = judgeAgain(receipt, body);
-    return judged instanceof Refusal ? this.erasures.coverBody(receipt.receivedAt, body) : this.erasures.cover(judged);
+    return judged instanceof Rejection
+      ? this.erasures.matchesBody(receipt.receivedAt, body)
+      : this.erasures.matches(judged);
   }
 
   private async removeCases(subject: Subject): Promise<RemovedCases> {
@@ -136,7 +138,7 @@ export class Eraser {
         const mentioning: string[] = [];
         for (const { id, body } of found) {
           await turn(); // a body may be large, and there may be many
-          if (id !== null && body !== null && mentions(body, subject)) mentioning.push(id);
+          if (id !== null && body !== null && containsSubject(body, subject)) mentioning.push(id);
         }
         if (mentioning.length > 0) removed += (await connection.query(REMOVE_QUARANTINED, [mentioning])).length;
         after = found[0]?.last;
@@ -147,8 +149,8 @@ export class Eraser {
 
   private async finish(id: string, subject: Subject, removed: Removed): Promise<void> {
     await Connection.use(this.dataSource, async (connection) => {
-      await connection.query(FORGET_REMARKS, [nameOf(subject)]);
-      await connection.query(FINISH, [id, JSON.stringify(removed)]);
+      await connection.query(REDACT_DISCARD_REASONS, [nameOf(subject)]);
+      await connection.query(COMPLETE_ERASURE, [id, JSON.stringify(removed)]);
     });
   }
 }

@@ -6,13 +6,13 @@ import type { Statement } from '../../database/connection.js';
 const ERASURE_LOCK = 6_158_420_176;
 
 /** One at a time, so that erasures are numbered in the order of their commits. */
-export const TAKE_TURN: Statement = {
+export const ACQUIRE_ERASURE_LOCK: Statement = {
   name: 'erasure_turn',
   text: `SELECT pg_advisory_xact_lock(${ERASURE_LOCK})`,
 };
 
 /** Parameters: id, time, key name, subject, digest. */
-export const DECIDE: Statement = {
+export const INSERT_ERASURE: Statement = {
   name: 'erasure_decide',
   text: `
   INSERT INTO erasures (number, id, erased_at, key_name, subject, subject_digest)
@@ -93,13 +93,13 @@ export const REMOVE_QUARANTINED: Statement = {
 };
 
 /** Parameters: id, what was removed. */
-export const FINISH: Statement = {
+export const COMPLETE_ERASURE: Statement = {
   name: 'erasure_finish',
   text: `UPDATE erasures SET removed = $2 WHERE id = $1`,
 };
 
 /** Parameter: what the person is named by. What an operator wrote down is taken away where it names the person. */
-export const FORGET_REMARKS: Statement = {
+export const REDACT_DISCARD_REASONS: Statement = {
   name: 'erasure_forget_remarks',
   text: `UPDATE quarantine_actions SET because = NULL WHERE strpos(because, $1) > 0`,
 };

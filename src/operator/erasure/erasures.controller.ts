@@ -2,12 +2,12 @@ import { Body, Controller, Get, Post, Query, Res } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { KeyName, NeedsScope } from '../../access/api-key.guard.js';
-import { ReadsJson } from '../../http/rest/json-body.js';
+import { JsonBody } from '../../http/rest/json-body.js';
 import { ApiProblems } from '../../http/problem/problem.openapi.js';
 import { NoQuery } from '../../http/rest/validation.js';
-import { ApiIdParam, found, IdParam } from '../../http/rest/id-params.js';
+import { ApiIdParam, orNotFound, IdParam } from '../../http/rest/id-params.js';
 import { ApiPage, PageQuery } from '../../http/rest/page.js';
-import { Eraser } from './erasure.service.js';
+import { ErasureService } from './erasure.service.js';
 import { ErasureRequest, toSubject } from './erasure-request.dto.js';
 import { ErasureResponse, ErasuresPage } from './erasure.dto.js';
 import { ErasuresReader } from './erasures.reader.js';
@@ -18,7 +18,7 @@ import { ErasuresReader } from './erasures.reader.js';
 @ApiProblems('unauthorized', 'insufficient_scope', 'internal_error', 'service_unavailable')
 export class ErasuresController {
   constructor(
-    private readonly eraser: Eraser,
+    private readonly eraser: ErasureService,
     private readonly erasures: ErasuresReader,
   ) {}
 
@@ -35,7 +35,7 @@ export class ErasuresController {
   }
 
   @Post()
-  @ReadsJson()
+  @JsonBody()
   @ApiOperation({
     operationId: 'erase',
     summary: 'Removes a person from everything that is kept',
@@ -61,7 +61,7 @@ export class ErasuresController {
   ): Promise<ErasureResponse> {
     const id = await this.eraser.erase(toSubject(request), keyName);
     response.location(`/v1/erasures/${id}`);
-    return found(await this.erasures.get(id));
+    return orNotFound(await this.erasures.get(id));
   }
 
   @Get(':id')
@@ -70,6 +70,6 @@ export class ErasuresController {
   @ApiOkResponse({ type: ErasureResponse, description: 'The receipt.' })
   @ApiProblems('invalid_request', 'not_found')
   async get(@IdParam() id: string, @Query() _none: NoQuery): Promise<ErasureResponse> {
-    return found(await this.erasures.get(id));
+    return orNotFound(await this.erasures.get(id));
   }
 }

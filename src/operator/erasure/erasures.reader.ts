@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Cursors } from '../../http/rest/cursor.js';
 import { type Page, type PageQuery, toPage } from '../../http/rest/page.js';
-import { Reads } from '../../database/query-router.js';
+import { QueryRouter } from '../../database/query-router.js';
 import { ErasureResponse, type ErasureRow } from './erasure.dto.js';
 
 const COLUMNS = `number, id, erased_at, key_name, subject, removed`;
@@ -19,7 +19,7 @@ const GET_ERASURE = `SELECT ${COLUMNS} FROM erasures WHERE id = $1`;
 @Injectable()
 export class ErasuresReader {
   constructor(
-    private readonly reads: Reads,
+    private readonly reads: QueryRouter,
     private readonly cursors: Cursors,
   ) {}
 

@@ -1,24 +1,24 @@
 import { Injectable } from '@nestjs/common';
 import { Cursors } from '../../http/rest/cursor.js';
 import type { DiscardPage, DiscardResponse } from './discard.dto.js';
-import { QuarantineActs } from './quarantine-lock.js';
+import { QuarantineLock } from './quarantine-lock.js';
 import type { BulkDiscardRequest } from './quarantine-commands.dto.js';
-import { findStatement, type Place, questionOf } from './quarantine.sql.js';
+import { findStatement, type QuarantinePosition, cursorScopeOf } from './quarantine.sql.js';
 import { ReasonCountResponse } from './replay.dto.js';
 
 type Row = DiscardResponse & { readonly first_received_at: Date };
 
 /** Removes refused bodies for good. That they were there, who discarded them and why stays. */
 @Injectable()
-export class Discards {
+export class DiscardService {
   constructor(
-    private readonly acts: QuarantineActs,
+    private readonly acts: QuarantineLock,
     private readonly cursors: Cursors,
   ) {}
 
   /** Undefined if there is no such refused body. */
   async discard(id: string, because: string, by: string): Promise<DiscardResponse | undefined> {
-    const [removed] = await this.acts.alone(async (acting) =>
+    const [removed] = await this.acts.runExclusive(async (acting) =>
       acting.remove([{ id }], { action: 'discarded', by, because }),
     );
     return removed;
@@ -27,10 +27,10 @@ export class Discards {
   /** Oldest first. */
   async discardMatching(request: BulkDiscardRequest, by: string): Promise<DiscardPage> {
     const { filter, reason: because, dry_run, limit, cursor } = request;
-    const question = ['quarantine discard', ...questionOf(filter)];
-    const behind = (await this.cursors.read(question, cursor)) as Place | undefined;
+    const question = ['quarantine discard', ...cursorScopeOf(filter)];
+    const behind = (await this.cursors.read(question, cursor)) as QuarantinePosition | undefined;
     const { text, parameters } = findStatement(filter, behind, limit + 1);
-    const [found, removed] = await this.acts.alone(async (acting) => {
+    const [found, removed] = await this.acts.runExclusive(async (acting) => {
       const rows = await acting.query<Row>(text, parameters);
       const leaving = rows.slice(0, limit);
       return [rows, dry_run ? leaving : await acting.remove(leaving, { action: 'discarded', by, because })];

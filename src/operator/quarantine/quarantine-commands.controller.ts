@@ -1,15 +1,15 @@
 import { Body, Controller, HttpCode, Post, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { KeyName, NeedsScope } from '../../access/api-key.guard.js';
-import { ReadsJson } from '../../http/rest/json-body.js';
+import { JsonBody } from '../../http/rest/json-body.js';
 import { ApiProblems } from '../../http/problem/problem.openapi.js';
 import { NoQuery } from '../../http/rest/validation.js';
-import { ApiIdParam, found, IdParam } from '../../http/rest/id-params.js';
+import { ApiIdParam, orNotFound, IdParam } from '../../http/rest/id-params.js';
 import { DiscardPage, DiscardResponse } from './discard.dto.js';
-import { Discards } from './discard.service.js';
+import { DiscardService } from './discard.service.js';
 import { BulkDiscardRequest, DiscardRequest, ReplayRequest } from './quarantine-commands.dto.js';
 import { ReplayPage, ReplayResponse } from './replay.dto.js';
-import { Replays } from './replay.service.js';
+import { ReplayService } from './replay.service.js';
 
 const ID = ['Id of the refused body.', '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55'] as const;
 
@@ -17,16 +17,16 @@ const ID = ['Id of the refused body.', '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55'] a
 @ApiTags('quarantine')
 @NeedsScope('operate')
 @ApiProblems('unauthorized', 'insufficient_scope', 'internal_error', 'service_unavailable')
-export class QuarantineActsController {
+export class QuarantineCommandsController {
   constructor(
-    private readonly replays: Replays,
-    private readonly discards: Discards,
+    private readonly replays: ReplayService,
+    private readonly discards: DiscardService,
   ) {}
 
   @Post('replay')
   @HttpCode(200)
   @ApiProblems('invalid_cursor', 'not_json', 'invalid_request', 'incomplete_body')
-  @ReadsJson()
+  @JsonBody()
   @ApiOperation({
     operationId: 'replayQuarantine',
     summary: 'Judge refused bodies again, and take in what is valid now',
@@ -48,7 +48,7 @@ export class QuarantineActsController {
   @Post('discard')
   @HttpCode(200)
   @ApiProblems('invalid_cursor', 'not_json', 'invalid_request', 'incomplete_body')
-  @ReadsJson()
+  @JsonBody()
   @ApiOperation({
     operationId: 'discardQuarantine',
     summary: 'Remove refused bodies for good',
@@ -78,12 +78,12 @@ export class QuarantineActsController {
   @ApiOkResponse({ type: ReplayResponse, description: 'What came of it.' })
   @ApiProblems('invalid_request', 'not_found')
   async replay(@IdParam() id: string, @KeyName() by: string, @Query() _none: NoQuery): Promise<ReplayResponse> {
-    return found(await this.replays.replay(id, by));
+    return orNotFound(await this.replays.replay(id, by));
   }
 
   @Post(':id/discard')
   @HttpCode(200)
-  @ReadsJson()
+  @JsonBody()
   @ApiOperation({
     operationId: 'discardQuarantined',
     summary: 'Remove one refused body for good',
@@ -98,6 +98,6 @@ export class QuarantineActsController {
     @KeyName() by: string,
     @Query() _none: NoQuery,
   ): Promise<DiscardResponse> {
-    return found(await this.discards.discard(id, reason, by));
+    return orNotFound(await this.discards.discard(id, reason, by));
   }
 }

@@ -9,31 +9,31 @@ import { newId } from '../../database/ids.js';
 import type { Outcome } from '../../ingest/write/batch.js';
 import type { DiscardResponse } from './discard.dto.js';
 import type { QuarantineFilter } from './quarantine-query.dto.js';
-import { findStatement, type Place, REMOVE } from './quarantine.sql.js';
+import { findStatement, type QuarantinePosition, REMOVE } from './quarantine.sql.js';
 
 /** An arbitrary constant that names the acts of operators among a database's advisory locks. */
 const ACTS_LOCK = 6_158_420_178;
 
 /** What is done to refused bodies: by whom, and for a discard why. */
-interface Act {
+interface OperatorAction {
   readonly action: QuarantineAction;
   readonly by: string;
   readonly because?: string;
 }
 
 /** A refused body that is to be taken out; after a replay, with what that came to. */
-interface Leaving {
+interface RemovalEntry {
   readonly id: string;
   readonly verdict?: Outcome | null;
 }
 
 /** What operators do, one at a time on a database: so that nobody discards what another is replaying, or replays it as well. */
 @Injectable()
-export class QuarantineActs {
+export class QuarantineLock {
   constructor(@InjectDataSource(QUERY) private readonly dataSource: DataSource) {}
 
   /** Whether there are more that match behind a place. */
-  async has(filter: QuarantineFilter, behind: Place): Promise<boolean> {
+  async has(filter: QuarantineFilter, behind: QuarantinePosition): Promise<boolean> {
     const { text, parameters } = findStatement(filter, behind, 1);
     const rows = await Connection.use(this.dataSource, async (connection) =>
       connection.query({ name: '', text }, parameters),
@@ -42,27 +42,28 @@ export class QuarantineActs {
   }
 
   /** A transaction that no other of these runs beside. The door does not wait for it until it removes something. */
-  async alone<T>(work: (act: Acting) => Promise<T>): Promise<T> {
+  async runExclusive<T>(work: (act: QuarantineTransaction) => Promise<T>): Promise<T> {
     return Connection.use(this.dataSource, async (connection) => {
-      const query: Acting['query'] = async (text, values) => connection.query({ name: '', text }, values);
+      const query: QuarantineTransaction['query'] = async (text, values) =>
+        connection.query({ name: '', text }, values);
       return connection.transaction(async () => {
         // It may be idle while the writer writes on a connection of its own: longer than a transaction of ours is otherwise.
         await query(`SET LOCAL idle_in_transaction_session_timeout = '60s'`, []);
         await query('SELECT pg_advisory_xact_lock($1)', [ACTS_LOCK]);
-        return work(new Acting(query));
+        return work(new QuarantineTransaction(query));
       });
     });
   }
 }
 
 /** An operator's transaction. */
-export class Acting {
+export class QuarantineTransaction {
   constructor(
     readonly query: <Row extends QueryResultRow>(text: string, values: readonly unknown[]) => Promise<Row[]>,
   ) {}
 
   /** Takes refused bodies out of the quarantine, and records it of each. @returns those that were still there */
-  async remove(leaving: readonly Leaving[], { action, by, because }: Act): Promise<DiscardResponse[]> {
+  async remove(leaving: readonly RemovalEntry[], { action, by, because }: OperatorAction): Promise<DiscardResponse[]> {
     const ids = leaving.map(({ id }) => id);
     const records = leaving.map(() => newId());
     const verdicts = leaving.map(({ verdict }) => verdict ?? null);

@@ -1,17 +1,17 @@
 import { ApiPropertyOptional, IntersectionType, PickType } from '@nestjs/swagger';
 import { IsIn, IsOptional } from 'class-validator';
 import { type Kind, KINDS } from '../../ingest/notification/notification.js';
-import { type Reason, REASONS } from '../../ingest/notification/rejection.js';
+import { type RejectionReason, REJECTION_REASONS } from '../../ingest/notification/rejection.js';
 import { CaseFilter } from '../../query/cases/case-filter.dto.js';
 import { PageQuery } from '../../http/rest/page.js';
 import { IsTime } from '../../http/rest/time.js';
 
 /** Which refused bodies; all conditions must hold. Ids match as far as they could be read from the body. */
 export class QuarantineFilter extends PickType(CaseFilter, ['workflow_id', 'case_id', 'callee_number'] as const) {
-  @ApiPropertyOptional({ enum: REASONS, description: 'Refused for this reason.' })
+  @ApiPropertyOptional({ enum: REJECTION_REASONS, description: 'Refused for this reason.' })
   @IsOptional()
-  @IsIn(REASONS, { message: `must be one of ${REASONS.join(', ')}` })
-  reason?: Reason;
+  @IsIn(REJECTION_REASONS, { message: `must be one of ${REJECTION_REASONS.join(', ')}` })
+  reason?: RejectionReason;
 
   @ApiPropertyOptional({ enum: KINDS, description: 'Sent as this kind of notification.' })
   @IsOptional()

@@ -1,10 +1,10 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { NeedsScope } from '../../access/api-key.guard.js';
-import { Sees, Sight } from '../../access/disclosure/disclosure.js';
+import { CurrentDisclosure, Disclosure } from '../../access/disclosure/disclosure.js';
 import { ApiProblems } from '../../http/problem/problem.openapi.js';
 import { NoQuery } from '../../http/rest/validation.js';
-import { ApiIdParam, found, IdParam } from '../../http/rest/id-params.js';
+import { ApiIdParam, orNotFound, IdParam } from '../../http/rest/id-params.js';
 import { ApiPage, PageQuery } from '../../http/rest/page.js';
 import { QuarantineActionsPage } from './quarantine-action.dto.js';
 import { QuarantineQuery } from './quarantine-query.dto.js';
@@ -28,7 +28,7 @@ export class QuarantineController {
   })
   @ApiPage(QuarantinePage)
   @ApiProblems('invalid_request', 'invalid_cursor')
-  async list(@Query() query: QuarantineQuery, @Sees() sight: Sight): Promise<QuarantinePage> {
+  async list(@Query() query: QuarantineQuery, @CurrentDisclosure() sight: Disclosure): Promise<QuarantinePage> {
     return this.quarantine.list(query, sight);
   }
 
@@ -53,7 +53,11 @@ export class QuarantineController {
   @ApiIdParam('Id of the refused body: the X-Request-Id of its first receipt.', '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55')
   @ApiOkResponse({ type: QuarantineWithBodyResponse, description: 'The refused body.' })
   @ApiProblems('invalid_request', 'not_found')
-  async get(@IdParam() id: string, @Sees() sight: Sight, @Query() _none: NoQuery): Promise<QuarantineWithBodyResponse> {
-    return found(await this.quarantine.get(id, sight));
+  async get(
+    @IdParam() id: string,
+    @CurrentDisclosure() sight: Disclosure,
+    @Query() _none: NoQuery,
+  ): Promise<QuarantineWithBodyResponse> {
+    return orNotFound(await this.quarantine.get(id, sight));
   }
 }

@@ -1,5 +1,5 @@
 import { ApiProperty, IntersectionType } from '@nestjs/swagger';
-import type { Sight } from '../../access/disclosure/disclosure.js';
+import type { Disclosure } from '../../access/disclosure/disclosure.js';
 import type { QuarantinedNotificationEntity } from '../../database/entities.js';
 import type { FieldError } from '../../http/problem/problem.js';
 import { FieldErrorSchema } from '../../http/problem/problem.openapi.js';
@@ -62,7 +62,7 @@ export class QuarantineResponse {
   })
   callee_number: string | null;
 
-  static from(this: void, row: QuarantineRow, sight: Sight): QuarantineResponse {
+  static from(this: void, row: QuarantineRow, sight: Disclosure): QuarantineResponse {
     const { id, reason, errors, count, kind, workflow_id, case_id, callee_number } = row;
     return {
       id,

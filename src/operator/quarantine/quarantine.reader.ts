@@ -1,26 +1,32 @@
 import { Injectable } from '@nestjs/common';
 import type { QuarantineActionEntity } from '../../database/entities.js';
-import type { Sight } from '../../access/disclosure/disclosure.js';
+import type { Disclosure } from '../../access/disclosure/disclosure.js';
 import { LAST_ID } from '../../database/ids.js';
 import { BodyResponse } from '../../access/disclosure/raw-body.dto.js';
 import { Cursors } from '../../http/rest/cursor.js';
 import { type Page, type PageQuery, toPage } from '../../http/rest/page.js';
-import { Reads } from '../../database/query-router.js';
+import { QueryRouter } from '../../database/query-router.js';
 import { QuarantineActionResponse } from './quarantine-action.dto.js';
 import type { QuarantineQuery } from './quarantine-query.dto.js';
 import { QuarantineResponse, type QuarantineRow, type QuarantineWithBodyResponse } from './quarantine.dto.js';
-import { GET_QUARANTINED, LIST_ACTIONS, listStatement, type Place, questionOf } from './quarantine.sql.js';
+import {
+  GET_QUARANTINED,
+  LIST_ACTIONS,
+  listStatement,
+  type QuarantinePosition,
+  cursorScopeOf,
+} from './quarantine.sql.js';
 
 @Injectable()
 export class QuarantineReader {
   constructor(
-    private readonly reads: Reads,
+    private readonly reads: QueryRouter,
     private readonly cursors: Cursors,
   ) {}
 
-  async list(query: QuarantineQuery, sight: Sight): Promise<Page<QuarantineResponse>> {
-    const question = ['quarantine', ...questionOf(query)];
-    const behind = (await this.cursors.read(question, query.cursor)) as Place | undefined;
+  async list(query: QuarantineQuery, sight: Disclosure): Promise<Page<QuarantineResponse>> {
+    const question = ['quarantine', ...cursorScopeOf(query)];
+    const behind = (await this.cursors.read(question, query.cursor)) as QuarantinePosition | undefined;
     const { text, parameters } = listStatement(query, behind, query.limit + 1);
     const rows = await this.reads.query<QuarantineRow>(text, parameters);
     return toPage(
@@ -31,7 +37,7 @@ export class QuarantineReader {
     );
   }
 
-  async get(id: string, sight: Sight): Promise<QuarantineWithBodyResponse | undefined> {
+  async get(id: string, sight: Disclosure): Promise<QuarantineWithBodyResponse | undefined> {
     const [row] = await this.reads.queryById<QuarantineRow & { body: Buffer }>(GET_QUARANTINED, [id]);
     return row && { ...QuarantineResponse.from(row, sight), ...BodyResponse.from(row.body, sight) };
   }

@@ -2,13 +2,13 @@ import { parseTime } from '../../http/rest/time.js';
 import type { QuarantineFilter } from './quarantine-query.dto.js';
 
 /** A statement whose text depends on what it is asked for. */
-export interface Asked {
+export interface ParameterizedQuery {
   readonly text: string;
   readonly parameters: unknown[];
 }
 
 /** Refused bodies go by their first receipt: time in milliseconds, then id. */
-export type Place = readonly [firstReceivedAtMs: number, id: string];
+export type QuarantinePosition = readonly [firstReceivedAtMs: number, id: string];
 
 const LISTED = `
   id, reason, errors, count, first_received_at, last_received_at, kind, workflow_id, case_id, callee_number`;
@@ -17,8 +17,12 @@ const LISTED = `
  * A page of those that match, newest first. Along ix_quarantined_notifications_received, or of one reason along
  * ix_quarantined_notifications_reason; those of a case or number are few (_case, _callee), and sorted.
  */
-export function listStatement(filter: QuarantineFilter, behind: Place | undefined, limit: number): Asked {
-  return ask(
+export function listStatement(
+  filter: QuarantineFilter,
+  behind: QuarantinePosition | undefined,
+  limit: number,
+): ParameterizedQuery {
+  return buildQuery(
     (bind) => `
     SELECT ${LISTED} FROM quarantined_notifications
     ${where(filter, bind, '<', behind)}
@@ -39,8 +43,12 @@ const MAX_BATCH_BYTES = 4 * 2 ** 20;
 const REPLAYED = 'id, kind, reason, errors, first_received_at, body, body_digest';
 
 /** The next of those that match, oldest first, as many as are replayed together. Along the same indexes. */
-export function batchStatement(filter: QuarantineFilter, behind: Place | undefined, limit: number): Asked {
-  return ask(
+export function batchStatement(
+  filter: QuarantineFilter,
+  behind: QuarantinePosition | undefined,
+  limit: number,
+): ParameterizedQuery {
+  return buildQuery(
     (bind) => `
     SELECT ${REPLAYED} FROM (
       SELECT *, sum(octet_length(body)) OVER (ORDER BY first_received_at, id) - octet_length(body) AS bytes_before
@@ -58,8 +66,12 @@ export function batchStatement(filter: QuarantineFilter, behind: Place | undefin
 export const GET_BATCH_OF_ONE = `SELECT ${REPLAYED} FROM quarantined_notifications WHERE id = $1`;
 
 /** The next of those that match, oldest first, without their bodies. Along the same indexes. */
-export function findStatement(filter: QuarantineFilter, behind: Place | undefined, limit: number): Asked {
-  return ask(
+export function findStatement(
+  filter: QuarantineFilter,
+  behind: QuarantinePosition | undefined,
+  limit: number,
+): ParameterizedQuery {
+  return buildQuery(
     (bind) => `
     SELECT id, reason, count, first_received_at FROM quarantined_notifications
     ${where(filter, bind, '>', behind)}
@@ -90,7 +102,7 @@ export const REMOVE = `
  * Parameters: ids, reasons, errors. Not where the same bytes are there for that reason already: each of the two was answered with
  * its own id, and both must be found.
  */
-export const CORRECT = `
+export const UPDATE_REJECTION_REASON = `
   UPDATE quarantined_notifications AS stored
   SET reason = today.reason, errors = today.errors::json
   FROM unnest($1::uuid[], $2::text[], $3::text[]) AS today (id, reason, errors)
@@ -100,7 +112,7 @@ export const CORRECT = `
       AND other.id <> stored.id)`;
 
 /** What a cursor is bound to. */
-export function questionOf(filter: QuarantineFilter): (string | null)[] {
+export function cursorScopeOf(filter: QuarantineFilter): (string | null)[] {
   return [...EQUAL, ...BOUNDS].map((name) => filter[name] ?? null);
 }
 
@@ -109,13 +121,13 @@ const BOUNDS = ['received_from', 'received_to'] as const;
 
 type Bind = (value: unknown) => string;
 
-function ask(toText: (bind: Bind) => string): Asked {
+function buildQuery(toText: (bind: Bind) => string): ParameterizedQuery {
   const parameters: unknown[] = [];
   return { text: toText((value) => `$${parameters.push(value)}`), parameters };
 }
 
 /** In a body null is as good as nothing. */
-function where(filter: QuarantineFilter, bind: Bind, side: '<' | '>', behind: Place | undefined): string {
+function where(filter: QuarantineFilter, bind: Bind, side: '<' | '>', behind: QuarantinePosition | undefined): string {
   const { received_from, received_to } = filter;
   const conditions = [
     ...EQUAL.filter((name) => (filter[name] ?? null) !== null).map((name) => `${name} = ${bind(filter[name])}`),

@@ -3,13 +3,19 @@ import type { QuarantinedNotificationEntity } from '../../database/entities.js';
 import type { Outcome } from '../../ingest/write/batch.js';
 import { judgeAgain, type Kind, type Notification } from '../../ingest/notification/notification.js';
 import { LOCK_USAGE } from '../../ingest/quarantine/quarantine.sql.js';
-import { Refusal, refusalByDatabase } from '../../ingest/notification/rejection.js';
+import { Rejection, databaseRejection } from '../../ingest/notification/rejection.js';
 import { errorsOf, keyOf } from '../../ingest/quarantine/quarantined-body.js';
-import { type Report, Writer } from '../../ingest/write/writer.js';
+import { type WriteObserver, Writer } from '../../ingest/write/writer.js';
 import { Cursors } from '../../http/rest/cursor.js';
-import { type Acting, QuarantineActs } from './quarantine-lock.js';
+import { type QuarantineTransaction, QuarantineLock } from './quarantine-lock.js';
 import type { ReplayRequest } from './quarantine-commands.dto.js';
-import { batchStatement, CORRECT, GET_BATCH_OF_ONE, type Place, questionOf } from './quarantine.sql.js';
+import {
+  batchStatement,
+  UPDATE_REJECTION_REASON,
+  GET_BATCH_OF_ONE,
+  type QuarantinePosition,
+  cursorScopeOf,
+} from './quarantine.sql.js';
 import { ReasonCountResponse, type ReplayPage, type ReplayResponse } from './replay.dto.js';
 
 const MAX_BATCH = 200;
@@ -25,9 +31,9 @@ type Row = Pick<
 >;
 
 /** Of a batch: what came of those that are written now, and why others are refused. Those in neither are held. */
-interface Fates {
+interface ReplayOutcomes {
   readonly written: ReadonlyMap<string, Outcome>;
-  readonly refused: ReadonlyMap<string, Refusal>;
+  readonly refused: ReadonlyMap<string, Rejection>;
 }
 
 /**
@@ -38,16 +44,16 @@ interface Fates {
  * `known` to the writer, and only removed.
  */
 @Injectable()
-export class Replays {
+export class ReplayService {
   constructor(
-    private readonly acts: QuarantineActs,
+    private readonly acts: QuarantineLock,
     private readonly writer: Writer,
     private readonly cursors: Cursors,
   ) {}
 
   /** Undefined if there is no such refused body. */
   async replay(id: string, by: string): Promise<ReplayResponse | undefined> {
-    return this.acts.alone(async (acting) => {
+    return this.acts.runExclusive(async (acting) => {
       const rows = await acting.query<Row>(GET_BATCH_OF_ONE, [id]);
       const [outcome] = await this.replayBatch(acting, rows, by, false);
       return outcome;
@@ -57,13 +63,13 @@ export class Replays {
   /** Oldest first: in the order in which they would have been accepted. */
   async replayMatching(request: ReplayRequest, by: string): Promise<ReplayPage> {
     const { filter, dry_run, limit, cursor } = request;
-    const question = ['quarantine replay', ...questionOf(filter)];
-    let behind = (await this.cursors.read(question, cursor)) as Place | undefined;
+    const question = ['quarantine replay', ...cursorScopeOf(filter)];
+    let behind = (await this.cursors.read(question, cursor)) as QuarantinePosition | undefined;
     const data: ReplayResponse[] = [];
     let bytes = 0;
     for (let found = Infinity; found > 0 && data.length < limit && bytes < MAX_BYTES;) {
       const { text, parameters } = batchStatement(filter, behind, Math.min(MAX_BATCH, limit - data.length));
-      const rows = await this.acts.alone(async (acting) => {
+      const rows = await this.acts.runExclusive(async (acting) => {
         const batch = await acting.query<Row>(text, parameters);
         data.push(...(await this.replayBatch(acting, batch, by, dry_run)));
         return batch;
@@ -73,47 +79,52 @@ export class Replays {
       behind = rows.length > 0 ? placeOf(rows.at(-1) as Row) : behind;
     }
     const hasMore = behind !== undefined && (await this.acts.has(filter, behind));
-    const next_cursor = hasMore ? await this.cursors.write(question, behind as Place) : null;
+    const next_cursor = hasMore ? await this.cursors.write(question, behind as QuarantinePosition) : null;
     return { dry_run, ...count(data), data: data.map(shorten), next_cursor };
   }
 
   private async replayBatch(
-    acting: Acting,
+    acting: QuarantineTransaction,
     rows: readonly Row[],
     by: string,
     isDryRun: boolean,
   ): Promise<ReplayResponse[]> {
     const fates = await this.write(rows, isDryRun);
-    if (!isDryRun) await settle(acting, rows, fates, by);
+    if (!isDryRun) await applyOutcomes(acting, rows, fates, by);
     return rows.map(({ id }) => toResponse(id, fates, isDryRun));
   }
 
-  private async write(rows: readonly Row[], isDryRun: boolean): Promise<Fates> {
+  private async write(rows: readonly Row[], isDryRun: boolean): Promise<ReplayOutcomes> {
     const written = new Map<string, Outcome>();
-    const refused = new Map<string, Refusal>();
+    const refused = new Map<string, Rejection>();
     const passing: Notification[] = [];
     for (const { id, kind, first_received_at: receivedAt, body } of rows) {
       const judged = judgeAgain({ id, kind: kind as Kind, receivedAt }, body);
-      if (judged instanceof Refusal) refused.set(id, judged);
+      if (judged instanceof Rejection) refused.set(id, judged);
       else passing.push(judged);
     }
-    const report: Report = {
-      committed: (outcomes) => outcomes.forEach((outcome, { id }) => written.set(id, outcome)),
-      held: () => undefined,
-      refused: ({ id, body }, error) => refused.set(id, refusalByDatabase(body, error)),
+    const report: WriteObserver = {
+      onCommitted: (outcomes) => outcomes.forEach((outcome, { id }) => written.set(id, outcome)),
+      onCaseLocked: () => undefined,
+      onRejected: ({ id, body }, error) => refused.set(id, databaseRejection(body, error)),
     };
-    await (isDryRun ? this.writer.rehearse(passing, report) : this.writer.write(passing, report));
+    await (isDryRun ? this.writer.dryRun(passing, report) : this.writer.write(passing, report));
     return { written, refused };
   }
 }
 
-async function settle(acting: Acting, rows: readonly Row[], { written, refused }: Fates, by: string): Promise<void> {
+async function applyOutcomes(
+  acting: QuarantineTransaction,
+  rows: readonly Row[],
+  { written, refused }: ReplayOutcomes,
+  by: string,
+): Promise<void> {
   await acting.query(LOCK_USAGE.text, []); // before any row, as the door does
   const leaving = [...written].map(([id, verdict]) => ({ id, verdict }));
   await acting.remove(leaving, { action: 'replayed', by });
   const corrections = correctionsOf(rows, refused);
   await acting.query(
-    CORRECT,
+    UPDATE_REJECTION_REASON,
     [0, 1, 2].map((column) => corrections.map((correction) => correction[column])),
   );
 }
@@ -121,7 +132,7 @@ async function settle(acting: Acting, rows: readonly Row[], { written, refused }
 /** Of those of which today something else is wrong; of equal bytes one. */
 function correctionsOf(
   rows: readonly Row[],
-  refused: Fates['refused'],
+  refused: ReplayOutcomes['refused'],
 ): (readonly [id: string, reason: string, errors: string])[] {
   const corrections = rows.flatMap((row) => {
     const refusal = refused.get(row.id);
@@ -134,7 +145,7 @@ function correctionsOf(
   return [...new Map(corrections).values()];
 }
 
-function toResponse(id: string, { written, refused }: Fates, isDryRun: boolean): ReplayResponse {
+function toResponse(id: string, { written, refused }: ReplayOutcomes, isDryRun: boolean): ReplayResponse {
   const fate = written.get(id);
   const refusal = refused.get(id);
   return {
@@ -146,7 +157,7 @@ function toResponse(id: string, { written, refused }: Fates, isDryRun: boolean):
   };
 }
 
-function placeOf({ first_received_at, id }: Row): Place {
+function placeOf({ first_received_at, id }: Row): QuarantinePosition {
   return [first_received_at.getTime(), id];
 }
 

@@ -7,11 +7,11 @@ import { Connection, type Statement } from '../../database/connection.js';
 import { QUERY } from '../../database/data-source.js';
 import { describeError, isDatabaseUnavailable } from '../../database/errors.js';
 import { FIRST_ID, lowestIdAt } from '../../database/ids.js';
-import { within } from '../../database/timeout.js';
+import { withTimeout } from '../../database/timeout.js';
 import { Metrics } from '../../metrics/metrics.js';
 import { REMOVE_CASES } from '../erasure/erasure.sql.js';
 import {
-  GIVE_LOCK,
+  RELEASE_LOCK,
   LOCK_OLD_CASES,
   MOVE_FEED_START,
   READ_FEED_START,
@@ -21,14 +21,14 @@ import {
   REMOVE_REFUSED,
   REMOVE_REVEALS,
   SCAN_CASES,
-  TAKE_LOCK,
+  ACQUIRE_LOCK,
 } from './retention.sql.js';
 
 const INTERVAL_MS = 60_000;
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** After a step that removed something nine times as long is left to others. */
-const REST = 9;
+const PAUSE_FACTOR = 9;
 
 /** At the end the step under way gets that long. */
 const END_LIMIT_MS = 1_000;
@@ -48,7 +48,7 @@ interface Pass {
  * begins anew, for what was written since with an older receipt, out of a spool that was away.
  */
 @Injectable()
-export class Retention implements OnModuleDestroy {
+export class RetentionJob implements OnModuleDestroy {
   readonly #logger = new Logger('Retention');
   readonly #days: Days;
   readonly #passes = new Map<Rows, Pass>();
@@ -70,14 +70,14 @@ export class Retention implements OnModuleDestroy {
 
   async onModuleDestroy(): Promise<void> {
     this.#stopping.abort();
-    await within(END_LIMIT_MS, this.#running).catch(() => undefined);
+    await withTimeout(END_LIMIT_MS, this.#running).catch(() => undefined);
   }
 
   /** Removes all that is too old now, unless another replica is at it. */
   async run(): Promise<void> {
     await Connection.use(this.dataSource, async (connection) => {
-      const [lock] = await connection.query<{ is_mine: boolean }>(TAKE_LOCK, []);
-      if (!lock?.is_mine) return this.metrics.forgetOldest();
+      const [lock] = await connection.query<{ is_mine: boolean }>(ACQUIRE_LOCK, []);
+      if (!lock?.is_mine) return this.metrics.clearOldestRows();
       try {
         await this.moveFeedStart(connection);
         await this.removeById(connection, 'bodies', REMOVE_BODIES);
@@ -85,9 +85,9 @@ export class Retention implements OnModuleDestroy {
         await this.removeById(connection, 'quarantine', REMOVE_REFUSED);
         await this.removeCases(connection);
         await this.removeById(connection, 'audit', REMOVE_REVEALS);
-        await this.tellOldest(connection);
+        await this.reportOldestRows(connection);
       } finally {
-        await connection.query(GIVE_LOCK, []);
+        await connection.query(RELEASE_LOCK, []);
       }
     });
   }
@@ -149,7 +149,7 @@ export class Retention implements OnModuleDestroy {
       this.metrics.countRemoved(rows, removed);
       all += removed;
       if (isOver) break;
-      const pauseMs = removed > 0 ? REST * (performance.now() - beganAt) : 0;
+      const pauseMs = removed > 0 ? PAUSE_FACTOR * (performance.now() - beganAt) : 0;
       await sleep(pauseMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
     }
     if (all > 0) this.#logger.log('rows were removed for their age', { rows, removed: all });
@@ -163,10 +163,10 @@ export class Retention implements OnModuleDestroy {
     return pass;
   }
 
-  private async tellOldest(connection: Connection): Promise<void> {
+  private async reportOldestRows(connection: Connection): Promise<void> {
     const bodiesAreGoneUpTo = this.#passes.get('bodies')?.after[1] ?? FIRST_ID;
     const [oldest] = await connection.query<Record<Rows, Date | null>>(READ_OLDEST, [bodiesAreGoneUpTo]);
-    for (const [rows, time] of Object.entries(oldest ?? {})) this.metrics.setOldest(rows, time);
+    for (const [rows, time] of Object.entries(oldest ?? {})) this.metrics.setOldestRow(rows, time);
   }
 
   private cutoff(days: number | undefined): Date | undefined {

@@ -1,18 +1,18 @@
 import type { Statement } from '../../database/connection.js';
-import { FEED_START, HORIZON, IS_EVENT } from '../../database/feed-position.sql.js';
+import { FEED_START, FEED_HORIZON, IS_FEED_EVENT } from '../../database/feed-position.sql.js';
 
 /** The SQL of retention. Each step looks at so many rows, and says behind which one to go on. */
-const LOOKED_AT = 500;
+const BATCH_SIZE = 500;
 const FEED_LOOKED_AT = 5_000;
 
 /** An arbitrary constant that names retention among a database's advisory locks. */
 const RETENTION_LOCK = 6_158_420_177;
 
-export const TAKE_LOCK: Statement = {
+export const ACQUIRE_LOCK: Statement = {
   name: 'retention_lock',
   text: `SELECT pg_try_advisory_lock(${RETENTION_LOCK}) AS is_mine`,
 };
-export const GIVE_LOCK: Statement = {
+export const RELEASE_LOCK: Statement = {
   name: 'retention_unlock',
   text: `SELECT pg_advisory_unlock(${RETENTION_LOCK})`,
 };
@@ -39,7 +39,7 @@ export const MOVE_FEED_START: Statement = {
       SELECT position, id, bool_and(received_at < $3) OVER (ORDER BY position, id) AS is_old
       FROM (
         SELECT position, id, received_at FROM notifications
-        WHERE (position, id) > ($1::bigint, $2::uuid) AND position < ${HORIZON} AND ${IS_EVENT}
+        WHERE (position, id) > ($1::bigint, $2::uuid) AND position < ${FEED_HORIZON} AND ${IS_FEED_EVENT}
         ORDER BY position, id
         LIMIT ${FEED_LOOKED_AT}) AS next) AS judged
     WHERE is_old
@@ -61,8 +61,8 @@ function outcome(scanned: string, removed: string): string {
 /** Parameters: an id; the first id that is too young; a time. Along pk_notifications: ids are in the order of receipt. */
 const SCANNED_NOTIFICATIONS = `
   scanned AS MATERIALIZED (
-    SELECT id, received_at, body IS NOT NULL AS has_body, NOT ${IS_EVENT} OR ${IS_REMOVED} AS may_go
-    FROM (SELECT * FROM notifications WHERE id > $1::uuid ORDER BY id LIMIT ${LOOKED_AT}) AS next
+    SELECT id, received_at, body IS NOT NULL AS has_body, NOT ${IS_FEED_EVENT} OR ${IS_REMOVED} AS may_go
+    FROM (SELECT * FROM notifications WHERE id > $1::uuid ORDER BY id LIMIT ${BATCH_SIZE}) AS next
     WHERE id < $2::uuid)`;
 
 export const REMOVE_BODIES: Statement = {
@@ -95,7 +95,7 @@ function removeById(table: string, time: string): Statement {
     name: `retention_${table}`,
     text: `
   WITH scanned AS MATERIALIZED (
-    SELECT id FROM (SELECT id FROM ${table} WHERE id > $1::uuid ORDER BY id LIMIT ${LOOKED_AT}) AS next
+    SELECT id FROM (SELECT id FROM ${table} WHERE id > $1::uuid ORDER BY id LIMIT ${BATCH_SIZE}) AS next
     WHERE id < $2::uuid),
   removed AS (
     DELETE FROM ${table}
@@ -118,10 +118,10 @@ export const SCAN_CASES: Statement = {
     SELECT id, completed_at, last_notified_at FROM cases
     WHERE (completed_at, id) > ($1::timestamptz, $2::uuid)
     ORDER BY completed_at, id
-    LIMIT ${LOOKED_AT}) AS scanned
+    LIMIT ${BATCH_SIZE}) AS scanned
   LEFT JOIN LATERAL (
     SELECT id FROM notifications
-    WHERE case_ref = scanned.id AND ${IS_EVENT} AND NOT ${IS_REMOVED}
+    WHERE case_ref = scanned.id AND ${IS_FEED_EVENT} AND NOT ${IS_REMOVED}
     LIMIT 1) AS event ON true
   WHERE completed_at < $3
   ORDER BY completed_at, scanned.id`,

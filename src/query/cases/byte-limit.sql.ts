@@ -8,7 +8,7 @@ export const MAX_CONTENT_BYTES = 8 * 2 ** 20;
  * @param bytes of its columns, how much of an answer a row takes
  * @param order of its columns, by which they come
  */
-export const fitting = (rows: string, bytes: string, order: string): string => `
+export const limitByBytes = (rows: string, bytes: string, order: string): string => `
   SELECT * FROM (
     SELECT whole.*, count(*) OVER () AS found, sum(bytes) OVER (ORDER BY ${order}) AS bytes_so_far
     FROM (SELECT *, ${bytes} AS bytes FROM (${rows}) AS given) AS whole) AS sized

@@ -1,5 +1,5 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import type { Sight } from '../../access/disclosure/disclosure.js';
+import type { Disclosure } from '../../access/disclosure/disclosure.js';
 import { IngestionResponse } from './freshness.dto.js';
 import { PageOf } from '../../http/rest/page.js';
 
@@ -90,7 +90,7 @@ export class CaseResponse {
   @ApiProperty({ type: [CaseNodeTaskResponse], description: 'The node tasks that it went through, in order.' })
   node_tasks: CaseNodeTaskResponse[];
 
-  static from(this: void, row: CaseRow, sight: Sight): CaseResponse {
+  static from(this: void, row: CaseRow, sight: Disclosure): CaseResponse {
     return {
       id: row.id,
       workflow_id: row.workflow_id,

@@ -1,9 +1,9 @@
 import { Body, Controller, Get, HttpCode, Post, Query, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { NeedsScope } from '../../access/api-key.guard.js';
-import { Sees, Sight } from '../../access/disclosure/disclosure.js';
+import { CurrentDisclosure, Disclosure } from '../../access/disclosure/disclosure.js';
 import type { Response } from 'express';
-import { ReadsJson } from '../../http/rest/json-body.js';
+import { JsonBody } from '../../http/rest/json-body.js';
 import { ApiWait, PREFERENCE_APPLIED, Wait } from '../../http/rest/prefer.js';
 import { Problem } from '../../http/problem/problem.js';
 import { ApiProblems } from '../../http/problem/problem.openapi.js';
@@ -11,8 +11,8 @@ import { NoQuery } from '../../http/rest/validation.js';
 import { CaseQuery } from './case-filter.dto.js';
 import { CaseResponse, CasesPage } from './case.dto.js';
 import { CasesReader } from './cases.reader.js';
-import { ApiIdParam, found, IdParam } from '../../http/rest/id-params.js';
-import { Lookup } from '../lookup/lookup.service.js';
+import { ApiIdParam, orNotFound, IdParam } from '../../http/rest/id-params.js';
+import { LookupService } from '../lookup/lookup.service.js';
 import { LookupRequest } from '../lookup/lookup-request.dto.js';
 import { LookupResponse } from '../lookup/lookup.dto.js';
 import { NotificationsPage } from '../notifications/notification.dto.js';
@@ -27,7 +27,7 @@ export class CasesController {
   constructor(
     private readonly cases: CasesReader,
     private readonly notifications: NotificationsReader,
-    private readonly lookups: Lookup,
+    private readonly lookups: LookupService,
   ) {}
 
   @Get()
@@ -42,13 +42,13 @@ export class CasesController {
   })
   @ApiPage(CasesPage)
   @ApiProblems('invalid_request', 'invalid_cursor')
-  async list(@Query() query: CaseQuery, @Sees() sight: Sight): Promise<CasesPage> {
+  async list(@Query() query: CaseQuery, @CurrentDisclosure() sight: Disclosure): Promise<CasesPage> {
     return this.cases.list(query, sight);
   }
 
   @Post('lookup')
   @HttpCode(200)
-  @ReadsJson()
+  @JsonBody()
   @ApiOperation({
     operationId: 'lookupCases',
     summary: 'Whether many cases are done: one verdict for each',
@@ -62,7 +62,7 @@ export class CasesController {
   @ApiProblems('not_seen')
   async lookup(
     @Body() request: LookupRequest,
-    @Sees() sight: Sight,
+    @CurrentDisclosure() sight: Disclosure,
     @Wait() seconds: number,
     @Res({ passthrough: true }) response: Response,
     @Query() _none: NoQuery,
@@ -80,8 +80,12 @@ export class CasesController {
   @ApiIdParam('Id of the case in this service.', '0198c7a2-5f0f-7b11-8c2e-4d1f0a9b3c77')
   @ApiOkResponse({ type: CaseResponse, description: 'The case.' })
   @ApiProblems('not_found')
-  async get(@IdParam() id: string, @Sees() sight: Sight, @Query() _none: NoQuery): Promise<CaseResponse> {
-    return found(await this.cases.get(id, sight));
+  async get(
+    @IdParam() id: string,
+    @CurrentDisclosure() sight: Disclosure,
+    @Query() _none: NoQuery,
+  ): Promise<CaseResponse> {
+    return orNotFound(await this.cases.get(id, sight));
   }
 
   @Get(':id/notifications')
@@ -96,9 +100,9 @@ export class CasesController {
   async listNotifications(
     @IdParam() id: string,
     @Query() query: PageQuery,
-    @Sees() sight: Sight,
+    @CurrentDisclosure() sight: Disclosure,
   ): Promise<NotificationsPage> {
-    return found(await this.notifications.listOfCase(id, query, sight));
+    return orNotFound(await this.notifications.listOfCase(id, query, sight));
   }
 }
 

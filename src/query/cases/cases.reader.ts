@@ -1,12 +1,12 @@
 import { Injectable } from '@nestjs/common';
-import type { Sight } from '../../access/disclosure/disclosure.js';
+import type { Disclosure } from '../../access/disclosure/disclosure.js';
 import type { CaseFilter, CaseQuery } from './case-filter.dto.js';
 import { type CaseRow, CaseResponse, type CasesPage } from './case.dto.js';
-import { fittingCases, GET_CASE, selectCases } from './cases.sql.js';
+import { limitCasesByBytes, GET_CASE, selectCases } from './cases.sql.js';
 import { Cursors } from '../../http/rest/cursor.js';
-import { Ingestion, LAST_NOTIFICATION_AT } from './freshness.dto.js';
+import { IngestFreshness, LAST_NOTIFICATION_AT } from './freshness.dto.js';
 import { MAX_LIMIT, toPage } from '../../http/rest/page.js';
-import { Reads } from '../../database/query-router.js';
+import { QueryRouter } from '../../database/query-router.js';
 import { parseTime } from '../../http/rest/time.js';
 
 const CASE_FILTERS = ['workflow_id', 'case_id', 'callee_number'] as const;
@@ -23,12 +23,12 @@ type Row = (CaseRow | { [column in keyof CaseRow]: null }) & {
 @Injectable()
 export class CasesReader {
   constructor(
-    private readonly reads: Reads,
+    private readonly reads: QueryRouter,
     private readonly cursors: Cursors,
-    private readonly ingestion: Ingestion,
+    private readonly ingestion: IngestFreshness,
   ) {}
 
-  async get(id: string, sight: Sight): Promise<CaseResponse | undefined> {
+  async get(id: string, sight: Disclosure): Promise<CaseResponse | undefined> {
     const [row] = await this.reads.queryById<CaseRow>(GET_CASE, [id]);
     return row && CaseResponse.from(row, sight);
   }
@@ -37,11 +37,11 @@ export class CasesReader {
    * Pages go along (completed_at, id), a place that new cases do not disturb. Only a case whose completion turns out to be
    * earlier than was known, because an older delivery arrives late, changes its place.
    */
-  async list(query: CaseQuery, sight: Sight): Promise<CasesPage> {
-    const question = questionOf(query);
+  async list(query: CaseQuery, sight: Disclosure): Promise<CasesPage> {
+    const question = cursorScopeOf(query);
     const position = await this.cursors.read(question, query.cursor);
     const { text, parameters } = listStatement(query, position as [number, string] | undefined);
-    const describe = this.ingestion.look();
+    const describe = this.ingestion.capture();
     const rows = await this.reads.query<Row>(text, parameters);
     const page = await toPage(
       rows.filter((row): row is CaseRow & Row => row.id !== null),
@@ -56,7 +56,7 @@ export class CasesReader {
 }
 
 /** What a cursor is bound to: everything that decides which cases come in which order. Exported for the bench. */
-export function questionOf(query: CaseQuery): unknown[] {
+export function cursorScopeOf(query: CaseQuery): unknown[] {
   const filters = [...CASE_FILTERS, ...NODE_TASK_FILTERS].map((name) => query[name] ?? null);
   return ['cases', query.order, query.completed_from ?? null, query.completed_to ?? null, ...filters];
 }
@@ -88,7 +88,7 @@ export function listStatement(
   const text = `
     SELECT *
     FROM (SELECT ${LAST_NOTIFICATION_AT} AS last_notification_at, ${total} AS total) AS known
-    LEFT JOIN (${fittingCases(page, `completed_at ${query.order}, id ${query.order}`)}) AS page ON true
+    LEFT JOIN (${limitCasesByBytes(page, `completed_at ${query.order}, id ${query.order}`)}) AS page ON true
     ${order}`;
   return { text, parameters };
 }

@@ -1,4 +1,4 @@
-import { fitting } from './byte-limit.sql.js';
+import { limitByBytes } from './byte-limit.sql.js';
 
 /**
  * A label may be nearly as long as a body, and an answer may repeat it for every case and node task that it shows. Where
@@ -19,7 +19,7 @@ const fit = (label: string, bytes: string): string =>
  * @param are a condition on an id, without its left side
  * @param first another part of the WITH clause, for the condition to refer to
  */
-const casesWhoseIds = (are: string, first = ''): string => `
+const selectCasesWhere = (are: string, first = ''): string => `
   WITH ${first} passed AS MATERIALIZED (
     SELECT case_ref, array_to_json(array_agg(
       ARRAY[position::text, nodetask_id, ${fit('nodetask_name', 'label_bytes')}, node_type, task_id]
@@ -45,11 +45,11 @@ const casesWhoseIds = (are: string, first = ''): string => `
  * @param shown a statement that selects the ids of those to show
  */
 export const selectCases = (shown: string): string =>
-  casesWhoseIds('= ANY (ARRAY(SELECT id FROM shown))', `shown AS MATERIALIZED (${shown}),`);
+  selectCasesWhere('= ANY (ARRAY(SELECT id FROM shown))', `shown AS MATERIALIZED (${shown}),`);
 
 /** One case whole. */
-export const GET_CASE = casesWhoseIds('= $1');
+export const GET_CASE = selectCasesWhere('= $1');
 
 /** The first of some cases, given by a statement that selects them whole, as far as they fit into one answer. */
-export const fittingCases = (cases: string, order: string): string =>
-  fitting(cases, 'coalesce(octet_length(node_tasks::text), 0)', order);
+export const limitCasesByBytes = (cases: string, order: string): string =>
+  limitByBytes(cases, 'coalesce(octet_length(node_tasks::text), 0)', order);

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { ApiProperty } from '@nestjs/swagger';
-import { DoorState } from '../../metrics/ingest-status.js';
+import { IngestStatus } from '../../metrics/ingest-status.js';
 
 /** How far what an answer says can be relied on: "not seen" is certain only of what was received and is not held up. */
 export class IngestionResponse {
@@ -26,15 +26,15 @@ export class IngestionResponse {
 export const LAST_NOTIFICATION_AT = `(SELECT received_at FROM notifications ORDER BY id DESC LIMIT 1)`;
 
 @Injectable()
-export class Ingestion {
-  constructor(private readonly door: DoorState) {}
+export class IngestFreshness {
+  constructor(private readonly door: IngestStatus) {}
 
   /**
    * How it stands now: to be asked for before the statement is sent, lest a spool be drained between the two.
    *
    * @returns to be called with what the statement says of LAST_NOTIFICATION_AT
    */
-  look(): (lastNotificationAt: Date | null | undefined) => IngestionResponse {
+  capture(): (lastNotificationAt: Date | null | undefined) => IngestionResponse {
     const { isAccepting, isSpooling, spool } = this.door.read();
     const degraded = !isAccepting || isSpooling || spool.notifications > 0;
     return (lastNotificationAt) => ({ last_notification_at: lastNotificationAt?.toISOString() ?? null, degraded });

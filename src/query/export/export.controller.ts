@@ -2,12 +2,12 @@ import { Controller, Get, Query, Req, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { NeedsScope } from '../../access/api-key.guard.js';
-import { Sees, Sight } from '../../access/disclosure/disclosure.js';
+import { CurrentDisclosure, Disclosure } from '../../access/disclosure/disclosure.js';
 import { ApiProblems } from '../../http/problem/problem.openapi.js';
 import { CSV_COLUMNS, EXPORT_FORMATS } from './export.formats.js';
 import { ExportQuery } from './export.dto.js';
 import { ExportReader } from './export.reader.js';
-import { Exports } from './export.service.js';
+import { ExportService } from './export.service.js';
 
 /** Comes before the controller of cases, which would take `export` for the id of a case. */
 @Controller('v1/cases/export')
@@ -15,7 +15,7 @@ import { Exports } from './export.service.js';
 @NeedsScope('read')
 export class ExportController {
   constructor(
-    private readonly exports: Exports,
+    private readonly exports: ExportService,
     private readonly reader: ExportReader,
   ) {}
 
@@ -52,7 +52,7 @@ one away gives back what it was.`,
   @ApiProblems('invalid_request', 'unauthorized', 'insufficient_scope', 'internal_error', 'service_unavailable')
   async export(
     @Query() query: ExportQuery,
-    @Sees() sight: Sight,
+    @CurrentDisclosure() sight: Disclosure,
     @Req() request: Request,
     @Res() response: Response,
   ): Promise<void> {

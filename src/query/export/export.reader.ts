@@ -1,12 +1,12 @@
 import { Injectable } from '@nestjs/common';
-import type { Sight } from '../../access/disclosure/disclosure.js';
+import type { Disclosure } from '../../access/disclosure/disclosure.js';
 import type { Snapshot } from '../../database/snapshot.js';
 import type { CaseFilter } from '../cases/case-filter.dto.js';
 import { type CaseRow, CaseResponse } from '../cases/case.dto.js';
 import { selectMatches, toWhere } from '../cases/cases.reader.js';
 import type { ExportFormat } from './export.formats.js';
 import { ExportNames } from './export-labels.reader.js';
-import { Reads } from '../../database/query-router.js';
+import { QueryRouter } from '../../database/query-router.js';
 
 const FIRST_ROWS = 50;
 const MAX_ROWS = 1_000;
@@ -29,7 +29,7 @@ export const EXPORT_SETTINGS = {
 /** Reads cases without an end: from a cursor on the server, so that neither side ever holds more than a few. */
 @Injectable()
 export class ExportReader {
-  constructor(private readonly reads: Reads) {}
+  constructor(private readonly reads: QueryRouter) {}
 
   /**
    * The text in chunks. All cases are as they were at one moment.
@@ -38,7 +38,7 @@ export class ExportReader {
    */
   async *read(
     filter: CaseFilter,
-    sight: Sight,
+    sight: Disclosure,
     format: ExportFormat,
     signal: AbortSignal,
   ): AsyncGenerator<string, void, void> {
@@ -63,7 +63,7 @@ async function begin(snapshot: Snapshot, filter: CaseFilter, signal: AbortSignal
 async function* write(
   snapshot: Snapshot,
   firstRows: CaseRow[],
-  sight: Sight,
+  sight: Disclosure,
   format: ExportFormat,
 ): AsyncGenerator<string, void, void> {
   const names = new ExportNames(snapshot);

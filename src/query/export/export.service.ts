@@ -13,7 +13,7 @@ type Chunks = AsyncGenerator<string, void, void>;
 
 /** The exports under way. They end with the client that reads them, and with the service. */
 @Injectable()
-export class Exports implements OnModuleDestroy {
+export class ExportService implements OnModuleDestroy {
   readonly #logger = new Logger('Exports');
   readonly #underWay = new Map<Response, Promise<void>>();
 

@@ -3,13 +3,13 @@ import { ApiHeader, ApiOkResponse, ApiOperation, ApiTags, PickType } from '@nest
 import type { Request, Response } from 'express';
 import type { ApiKey } from '../../config/api-key.js';
 import { Key, NeedsScope } from '../../access/api-key.guard.js';
-import { Sees, Sight } from '../../access/disclosure/disclosure.js';
+import { CurrentDisclosure, Disclosure } from '../../access/disclosure/disclosure.js';
 import { ApiWait, PREFERENCE_APPLIED, Wait } from '../../http/rest/prefer.js';
 import { ApiProblems } from '../../http/problem/problem.openapi.js';
 import { CompletionQuery } from './feed-query.dto.js';
 import { CompletionsResponse } from './feed.dto.js';
-import { Completions } from './feed.service.js';
-import { CompletionsStream } from './feed.stream.js';
+import { FeedService } from './feed.service.js';
+import { FeedStream } from './feed.stream.js';
 
 class StreamQuery extends PickType(CompletionQuery, ['workflow_id', 'from', 'cursor']) {}
 
@@ -25,10 +25,10 @@ class StreamQuery extends PickType(CompletionQuery, ['workflow_id', 'from', 'cur
   'internal_error',
   'service_unavailable',
 )
-export class CompletionsController {
+export class FeedController {
   constructor(
-    private readonly completions: Completions,
-    private readonly stream: CompletionsStream,
+    private readonly completions: FeedService,
+    private readonly stream: FeedStream,
   ) {}
 
   @Get()
@@ -45,7 +45,7 @@ export class CompletionsController {
   @ApiOkResponse({ type: CompletionsResponse, description: 'A stretch of the feed.', headers: PREFERENCE_APPLIED })
   async list(
     @Query() query: CompletionQuery,
-    @Sees() sight: Sight,
+    @CurrentDisclosure() sight: Disclosure,
     @Wait() seconds: number,
     @Res({ passthrough: true }) response: Response,
   ): Promise<CompletionsResponse> {
@@ -82,7 +82,7 @@ export class CompletionsController {
   async streamEvents(
     @Query() query: StreamQuery,
     @Key() key: ApiKey,
-    @Sees() sight: Sight,
+    @CurrentDisclosure() sight: Disclosure,
     @Headers('last-event-id') lastEventId: string | undefined,
     @Req() request: Request,
     @Res() response: Response,

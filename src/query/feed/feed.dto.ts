@@ -1,5 +1,5 @@
 import { ApiProperty } from '@nestjs/swagger';
-import type { Sight } from '../../access/disclosure/disclosure.js';
+import type { Disclosure } from '../../access/disclosure/disclosure.js';
 import type { Verdict } from '../../database/entities.js';
 import { type CaseRow, CaseResponse } from '../cases/case.dto.js';
 
@@ -35,7 +35,7 @@ export class CompletionResponse {
   @ApiProperty({ description: 'The case as it is now, which may be newer than the event.' })
   case: CaseResponse;
 
-  static from(this: void, row: CompletionRow, sight: Sight): CompletionResponse {
+  static from(this: void, row: CompletionRow, sight: Disclosure): CompletionResponse {
     return {
       event: row.verdict === 'first' ? 'completed' : 'changed',
       notification_id: row.notification_id,

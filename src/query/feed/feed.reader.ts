@@ -1,13 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import type { CaseRow } from '../cases/case.dto.js';
-import { fittingCases, selectCases } from '../cases/cases.sql.js';
+import { limitCasesByBytes, selectCases } from '../cases/cases.sql.js';
 import type { CompletionRow } from './feed.dto.js';
 import { Problem } from '../../http/problem/problem.js';
-import { FEED_START, HORIZON, IS_EVENT } from '../../database/feed-position.sql.js';
-import { Reads, type Where } from '../../database/query-router.js';
+import { FEED_START, FEED_HORIZON, IS_FEED_EVENT } from '../../database/feed-position.sql.js';
+import { QueryRouter, type Target } from '../../database/query-router.js';
 
 /** A place in the feed: behind the event with this position and notification id. */
-export type Place = readonly [position: number, notificationId: string];
+export type FeedPosition = readonly [position: number, notificationId: string];
 
 /** Of a workflow's feed so many events of all workflows are looked through for one page. */
 const MAX_SCANNED = 20_000;
@@ -23,7 +23,7 @@ export const READ_COMPLETIONS = `
   WITH scanned AS MATERIALIZED (
     SELECT * FROM (
       SELECT position, id, workflow_id FROM notifications
-      WHERE (position, id) > ($1::bigint, $2::uuid) AND position < ${HORIZON} AND ${IS_EVENT}
+      WHERE (position, id) > ($1::bigint, $2::uuid) AND position < ${FEED_HORIZON} AND ${IS_FEED_EVENT}
       ORDER BY position, id
       LIMIT ${MAX_SCANNED}) AS nearest
     ORDER BY position, id
@@ -40,7 +40,7 @@ export const READ_COMPLETIONS = `
   CROSS JOIN (${FEED_START}) AS removed
   LEFT JOIN (SELECT position AS last_position, id AS last_id FROM scanned ORDER BY position DESC, id DESC LIMIT 1)
     AS looked ON true
-  LEFT JOIN (${fittingCases(
+  LEFT JOIN (${limitCasesByBytes(
     `SELECT events.position, events.notification_id, events.received_at, events.verdict, whole.*
     FROM events
     LEFT JOIN (${selectCases('SELECT DISTINCT case_ref AS id FROM events')}) AS whole ON whole.id = events.case_ref`,
@@ -54,7 +54,7 @@ export const READ_END = `
   FROM (${FEED_START}) AS removed
   LEFT JOIN (
     SELECT position, id AS notification_id FROM notifications
-    WHERE position < ${HORIZON} AND ${IS_EVENT}
+    WHERE position < ${FEED_HORIZON} AND ${IS_FEED_EVENT}
     ORDER BY position DESC, id DESC
     LIMIT 1) AS newest ON true`;
 
@@ -73,10 +73,10 @@ type Row = RemovedRow & {
 type Event = Omit<CompletionRow, keyof CaseRow> & (CaseRow | { [column in keyof CaseRow]: null });
 
 /** What the feed has behind a place. */
-export interface Stretch {
+export interface FeedPage {
   readonly rows: readonly CompletionRow[];
   /** How far was looked. */
-  readonly end: Place;
+  readonly end: FeedPosition;
   readonly isAll: boolean;
 }
 
@@ -85,16 +85,16 @@ export interface Stretch {
  * (docs/decisions/0009-change-feed.md).
  */
 @Injectable()
-export class CompletionsReader {
-  readonly #askedNow = new Map<string, Promise<Stretch>>();
+export class FeedReader {
+  readonly #askedNow = new Map<string, Promise<FeedPage>>();
 
-  constructor(private readonly reads: Reads) {}
+  constructor(private readonly reads: QueryRouter) {}
 
   /**
    * Those who ask the same within one turn of the event loop share one statement: that is how all wake who have waited at the
    * end. Not longer: a statement under way may not see what has woken somebody since.
    */
-  async read(after: Place, workflowId: string | undefined, limit: number, where: Where): Promise<Stretch> {
+  async read(after: FeedPosition, workflowId: string | undefined, limit: number, where: Target): Promise<FeedPage> {
     const question = JSON.stringify([after, workflowId, limit, where]);
     const asked = this.#askedNow.get(question);
     if (asked) return asked;
@@ -105,28 +105,28 @@ export class CompletionsReader {
   }
 
   /** The beginning of the feed: before the oldest event that is not removed for its age. */
-  async readStart(where: Where): Promise<Place> {
+  async readStart(where: Target): Promise<FeedPosition> {
     const [row] = await this.reads.queryOn<RemovedRow>(where, FEED_START, []);
     return removedPlace(row as RemovedRow);
   }
 
   /** The end of the feed: what is behind it is told from now on. */
-  async readEnd(): Promise<Place> {
+  async readEnd(): Promise<FeedPosition> {
     type End = RemovedRow & { position: string | null; notification_id: string | null };
     const [row] = await this.reads.queryPrimary<End>(READ_END, []);
     const { position, notification_id } = row as End;
     const removed = removedPlace(row as End);
     if (position === null || notification_id === null) return removed;
-    const last: Place = [Number(position), notification_id];
+    const last: FeedPosition = [Number(position), notification_id];
     return isBefore(last, removed) ? removed : last;
   }
 
   private async readStretch(
-    after: Place,
+    after: FeedPosition,
     workflowId: string | undefined,
     limit: number,
-    where: Where,
-  ): Promise<Stretch> {
+    where: Target,
+  ): Promise<FeedPage> {
     const maxScanned = workflowId === undefined ? limit + 1 : MAX_SCANNED;
     const parameters = [...after, maxScanned, limit + 1, workflowId ?? null];
     const found = await this.reads.queryOn<Row>(where, READ_COMPLETIONS, parameters);
@@ -137,18 +137,18 @@ export class CompletionsReader {
     const told = events.slice(0, limit);
     const rows = told.filter((event): event is Row & CompletionRow => event.id !== null);
     const last = told.at(-1);
-    if (last && Number(last.found) > told.length) return { rows, end: placeOf(last), isAll: false };
-    const end: Place = last_position !== null && last_id !== null ? [Number(last_position), last_id] : after;
+    if (last && Number(last.found) > told.length) return { rows, end: feedPositionOf(last), isAll: false };
+    const end: FeedPosition = last_position !== null && last_id !== null ? [Number(last_position), last_id] : after;
     return { rows, end, isAll: scanned < maxScanned };
   }
 }
 
 /** PostgreSQL compares ids in the same way. */
-export function isBefore([position, id]: Place, [other, otherId]: Place): boolean {
+export function isBefore([position, id]: FeedPosition, [other, otherId]: FeedPosition): boolean {
   return position < other || (position === other && id < otherId);
 }
 
-function removedPlace({ removed_position, removed_id }: RemovedRow): Place {
+function removedPlace({ removed_position, removed_id }: RemovedRow): FeedPosition {
   return [Number(removed_position), removed_id];
 }
 
@@ -160,6 +160,9 @@ function expired(): Problem {
   );
 }
 
-export function placeOf({ position, notification_id }: Pick<CompletionRow, 'position' | 'notification_id'>): Place {
+export function feedPositionOf({
+  position,
+  notification_id,
+}: Pick<CompletionRow, 'position' | 'notification_id'>): FeedPosition {
   return [Number(position), notification_id];
 }

@@ -1,29 +1,29 @@
 import { Injectable } from '@nestjs/common';
 import type { Response } from 'express';
-import type { Sight } from '../../access/disclosure/disclosure.js';
+import type { Disclosure } from '../../access/disclosure/disclosure.js';
 import type { CompletionQuery } from './feed-query.dto.js';
 import { CompletionResponse, type CompletionsResponse } from './feed.dto.js';
-import { CompletionsReader, isBefore, type Place, type Stretch } from './feed.reader.js';
+import { FeedReader, isBefore, type FeedPosition, type FeedPage } from './feed.reader.js';
 import { Problem } from '../../http/problem/problem.js';
 import { Cursors } from '../../http/rest/cursor.js';
-import type { Where } from '../../database/query-router.js';
-import { waitFor } from '../waiting/long-poll.js';
-import { ARRIVED } from '../waiting/subscription.js';
-import { Watcher } from '../waiting/commit-watcher.js';
+import type { Target } from '../../database/query-router.js';
+import { longPoll } from '../waiting/long-poll.js';
+import { COMMIT_EVENTS } from '../waiting/subscription.js';
+import { CommitWatcher } from '../waiting/commit-watcher.js';
 
 /** So often in a row the start is not moved past where it was read. */
 const MAX_ATTEMPTS = 20;
 
 /** Which part of the feed. */
-export type FeedQuestion = Pick<CompletionQuery, 'workflow_id' | 'from' | 'cursor'>;
+export type FeedQuery = Pick<CompletionQuery, 'workflow_id' | 'from' | 'cursor'>;
 
 /** The change feed, page by page or as it grows. */
 @Injectable()
-export class Completions {
+export class FeedService {
   constructor(
-    private readonly reader: CompletionsReader,
+    private readonly reader: FeedReader,
     private readonly cursors: Cursors,
-    private readonly watcher: Watcher,
+    private readonly watcher: CommitWatcher,
   ) {}
 
   get hasEnded(): boolean {
@@ -35,13 +35,13 @@ export class Completions {
    *
    * @throws Problem `invalid_cursor`
    */
-  async begin({ workflow_id, cursor, from }: FeedQuestion, where: Where = 'replica'): Promise<Place> {
-    const position = await this.cursors.read(question(workflow_id), cursor);
-    if (position) return position as unknown as Place;
+  async begin({ workflow_id, cursor, from }: FeedQuery, where: Target = 'replica'): Promise<FeedPosition> {
+    const position = await this.cursors.read(cursorScope(workflow_id), cursor);
+    if (position) return position as unknown as FeedPosition;
     return from === 'now' ? this.reader.readEnd() : this.reader.readStart(where);
   }
 
-  async read(after: Place, workflowId: string | undefined, limit: number): Promise<Stretch> {
+  async read(after: FeedPosition, workflowId: string | undefined, limit: number): Promise<FeedPage> {
     return this.reader.read(after, workflowId, limit, 'replica');
   }
 
@@ -51,7 +51,7 @@ export class Completions {
    * @throws Problem `invalid_cursor`; `cursor_expired`, never where none was given: the start may move between two statements,
    *   and is on another replica where it was on this one a while ago
    */
-  async open(asked: FeedQuestion, limit: number): Promise<{ place: Place; stretch: Stretch }> {
+  async open(asked: FeedQuery, limit: number): Promise<{ place: FeedPosition; stretch: FeedPage }> {
     for (let attempts = 1; ; attempts += 1) {
       const where = attempts === 1 ? 'replica' : 'primary';
       const place = await this.begin(asked, where);
@@ -72,39 +72,39 @@ export class Completions {
    * @param response the client's, to learn that it hung up
    */
   async wait(
-    after: Place,
+    after: FeedPosition,
     workflowId: string | undefined,
     limit: number,
     seconds: number,
     response: Response,
-  ): Promise<Stretch> {
-    return waitFor(this.watcher, seconds, response, {
-      listen: (watch, wake) => {
-        watch.on(ARRIVED.inFeed(workflowId), (arrival) => {
+  ): Promise<FeedPage> {
+    return longPoll(this.watcher, seconds, response, {
+      subscribe: (watch, wake) => {
+        watch.on(COMMIT_EVENTS.inFeed(workflowId), (arrival) => {
           if (isBefore(after, [arrival.position, arrival.notification_id])) wake();
         });
-        watch.on(ARRIVED.manyInFeed, wake);
+        watch.on(COMMIT_EVENTS.manyInFeed, wake);
       },
-      look: async () => this.reader.read(after, workflowId, limit, 'primary'),
-      isFulfilled: ({ rows, isAll }) => rows.length > 0 || !isAll,
+      read: async () => this.reader.read(after, workflowId, limit, 'primary'),
+      isSatisfied: ({ rows, isAll }) => rows.length > 0 || !isAll,
     });
   }
 
-  async toResponse(stretch: Stretch, workflowId: string | undefined, sight: Sight): Promise<CompletionsResponse> {
+  async toResponse(stretch: FeedPage, workflowId: string | undefined, sight: Disclosure): Promise<CompletionsResponse> {
     return {
       data: stretch.rows.map((row) => CompletionResponse.from(row, sight)),
-      next_cursor: await this.cursors.write(question(workflowId), stretch.end),
+      next_cursor: await this.cursors.write(cursorScope(workflowId), stretch.end),
       caught_up: stretch.isAll,
     };
   }
 
   /** The cursor that leads on from there. */
-  async cursorAt(place: Place, workflowId: string | undefined): Promise<string> {
-    return this.cursors.write(question(workflowId), place);
+  async cursorAt(place: FeedPosition, workflowId: string | undefined): Promise<string> {
+    return this.cursors.write(cursorScope(workflowId), place);
   }
 }
 
 /** What a cursor is bound to. */
-function question(workflowId: string | undefined): unknown[] {
+function cursorScope(workflowId: string | undefined): unknown[] {
   return ['completions', workflowId ?? null];
 }

@@ -4,16 +4,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import type { Response } from 'express';
 import type { ApiKey } from '../../config/api-key.js';
-import { ApiKeys } from '../../access/api-key-store.js';
-import type { Sight } from '../../access/disclosure/disclosure.js';
+import { ApiKeyStore } from '../../access/api-key-store.js';
+import type { Disclosure } from '../../access/disclosure/disclosure.js';
 import { describeError, isDatabaseUnavailable } from '../../database/errors.js';
 import { Problem } from '../../http/problem/problem.js';
 import { CompletionResponse } from './feed.dto.js';
-import { Completions, type FeedQuestion } from './feed.service.js';
-import { type Place, placeOf, type Stretch } from './feed.reader.js';
+import { FeedService, type FeedQuery } from './feed.service.js';
+import { type FeedPosition, feedPositionOf, type FeedPage } from './feed.reader.js';
 
 const MAX_STREAMS = 200;
-const STRETCH = 200;
+const PAGE_SIZE = 200;
 const COMMENT_INTERVAL_S = 15;
 const PAUSE_AFTER_FAILURE_MS = 1_000;
 
@@ -28,13 +28,13 @@ const RETRY = 'retry: 2000\n';
 
 /** The change feed as Server-Sent Events. https://html.spec.whatwg.org/multipage/server-sent-events.html */
 @Injectable()
-export class CompletionsStream {
+export class FeedStream {
   readonly #logger = new Logger('Stream');
   #streams = 0;
 
   constructor(
-    private readonly completions: Completions,
-    private readonly keys: ApiKeys,
+    private readonly completions: FeedService,
+    private readonly keys: ApiKeyStore,
   ) {}
 
   /**
@@ -44,7 +44,7 @@ export class CompletionsStream {
    *
    * @throws Problem `invalid_cursor`; `cursor_expired`; `service_unavailable` if too many stream already
    */
-  async send(question: FeedQuestion, key: ApiKey, sight: Sight, response: Response): Promise<void> {
+  async send(question: FeedQuery, key: ApiKey, sight: Disclosure, response: Response): Promise<void> {
     if (this.#streams >= MAX_STREAMS) throw new Problem('service_unavailable', 'Too many streams are open just now.');
     this.#streams += 1;
     try {
@@ -61,32 +61,32 @@ export class CompletionsStream {
   }
 
   private async *events(
-    from: Place,
+    from: FeedPosition,
     workflowId: string | undefined,
-    { key, sight }: { key: ApiKey; sight: Sight },
+    { key, sight }: { key: ApiKey; sight: Disclosure },
     response: Response,
   ): AsyncGenerator<string> {
     let place = from;
-    yield RETRY + (await this.bookmark(place, workflowId));
+    yield RETRY + (await this.keepAliveComment(place, workflowId));
     while (!this.completions.hasEnded && !response.closed) {
       const stretch = await this.next(place, workflowId, response);
-      if (!this.keys.have(key)) return;
+      if (!this.keys.isValid(key)) return;
       place = stretch?.end ?? place;
       if (stretch && stretch.rows.length > 0) yield await this.render(stretch, workflowId, sight);
-      else if (stretch?.isAll !== false) yield await this.bookmark(place, workflowId);
+      else if (stretch?.isAll !== false) yield await this.keepAliveComment(place, workflowId);
     }
   }
 
   /** Where the stream has come to, without an event: a client that comes back goes on there. */
-  private async bookmark(place: Place, workflowId: string | undefined): Promise<string> {
+  private async keepAliveComment(place: FeedPosition, workflowId: string | undefined): Promise<string> {
     return `:\nid: ${await this.completions.cursorAt(place, workflowId)}\n\n`;
   }
 
   /** What it shows is on record. */
-  private async render({ rows }: Stretch, workflowId: string | undefined, sight: Sight): Promise<string> {
+  private async render({ rows }: FeedPage, workflowId: string | undefined, sight: Disclosure): Promise<string> {
     const events = rows.map(async (row) => {
       const data = CompletionResponse.from(row, sight);
-      const id = await this.completions.cursorAt(placeOf(row), workflowId);
+      const id = await this.completions.cursorAt(feedPositionOf(row), workflowId);
       return `id: ${id}\nevent: ${data.event}\ndata: ${JSON.stringify(data)}\n\n`;
     });
     const text = (await Promise.all(events)).join('');
@@ -95,11 +95,15 @@ export class CompletionsStream {
   }
 
   /** Undefined while PostgreSQL is away: then the stream stays, and has nothing to tell. */
-  private async next(place: Place, workflowId: string | undefined, response: Response): Promise<Stretch | undefined> {
+  private async next(
+    place: FeedPosition,
+    workflowId: string | undefined,
+    response: Response,
+  ): Promise<FeedPage | undefined> {
     try {
-      const stretch = await this.completions.read(place, workflowId, STRETCH);
+      const stretch = await this.completions.read(place, workflowId, PAGE_SIZE);
       if (stretch.rows.length > 0 || !stretch.isAll) return stretch;
-      return await this.completions.wait(stretch.end, workflowId, STRETCH, COMMENT_INTERVAL_S, response);
+      return await this.completions.wait(stretch.end, workflowId, PAGE_SIZE, COMMENT_INTERVAL_S, response);
     } catch (error) {
       if (!isDatabaseUnavailable(error)) throw error;
       await sleep(PAUSE_AFTER_FAILURE_MS);

@@ -1,6 +1,6 @@
 import { ApiProperty, PartialType } from '@nestjs/swagger';
 import { maskNumber } from '../../access/disclosure/mask.js';
-import type { Sight } from '../../access/disclosure/disclosure.js';
+import type { Disclosure } from '../../access/disclosure/disclosure.js';
 import { type CaseRow, CaseResponse } from '../cases/case.dto.js';
 import { IngestionResponse } from '../cases/freshness.dto.js';
 import { AskedCase } from './lookup-request.dto.js';
@@ -8,7 +8,7 @@ import { AskedCase } from './lookup-request.dto.js';
 export const STATUSES = ['completed', 'held', 'not_seen'] as const;
 
 /** What is known of one asked case, as the reader has found it. */
-export interface Verdict {
+export interface LookupVerdict {
   readonly asked: AskedCase;
   readonly status: (typeof STATUSES)[number];
   readonly cases: readonly CaseRow[];
@@ -42,10 +42,10 @@ export class VerdictResponse {
   has_more: boolean;
 
   /** A number that the client sent itself is not counted as shown. */
-  static from(this: void, { asked, status, cases, has_more }: Verdict, sight: Sight): VerdictResponse {
+  static from(this: void, { asked, status, cases, has_more }: LookupVerdict, sight: Disclosure): VerdictResponse {
     const { callee_number } = asked;
     return {
-      asked: !callee_number || sight.isWhole ? asked : { ...asked, callee_number: maskNumber(callee_number) },
+      asked: !callee_number || sight.isUnmasked ? asked : { ...asked, callee_number: maskNumber(callee_number) },
       status,
       cases: cases.map((row) => CaseResponse.from(row, sight)),
       has_more,

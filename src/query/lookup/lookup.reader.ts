@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import type { CaseRow } from '../cases/case.dto.js';
-import { fittingCases, selectCases } from '../cases/cases.sql.js';
+import { limitCasesByBytes, selectCases } from '../cases/cases.sql.js';
 import { MAX_CONTENT_BYTES } from '../cases/byte-limit.sql.js';
-import { Ingestion, type IngestionResponse, LAST_NOTIFICATION_AT } from '../cases/freshness.dto.js';
+import { IngestFreshness, type IngestionResponse, LAST_NOTIFICATION_AT } from '../cases/freshness.dto.js';
 import type { AskedCase } from './lookup-request.dto.js';
-import type { Verdict } from './lookup.dto.js';
-import { Reads, type Where } from '../../database/query-router.js';
+import type { LookupVerdict } from './lookup.dto.js';
+import { QueryRouter, type Target } from '../../database/query-router.js';
 
 /** So many cases are shown of one item, and of all together, where the items would otherwise match more. */
 const MAX_CASES_OF_ITEM = 100;
@@ -62,7 +62,7 @@ export const LOOK_UP = `
   FROM (SELECT ${LAST_NOTIFICATION_AT} AS last_notification_at, ARRAY (SELECT place::integer FROM held) AS held) AS known
   LEFT JOIN (
     (SELECT id, array_agg(place::integer) AS places FROM matches GROUP BY id) AS places
-    LEFT JOIN (${fittingCases(selectCases('SELECT DISTINCT id FROM matches'), 'completed_at DESC, id DESC')}) AS found USING (id)
+    LEFT JOIN (${limitCasesByBytes(selectCases('SELECT DISTINCT id FROM matches'), 'completed_at DESC, id DESC')}) AS found USING (id)
   ) ON true`;
 
 /** A case that does not fit into the answer has its places and nothing else; where nothing matches, there are none. */
@@ -78,8 +78,8 @@ interface Matches {
 }
 
 /** What is known of what was asked, before it is known who sees it. */
-export interface Findings {
-  readonly verdicts: readonly Verdict[];
+export interface LookupResult {
+  readonly verdicts: readonly LookupVerdict[];
   readonly ingestion: IngestionResponse;
 }
 
@@ -87,12 +87,12 @@ export interface Findings {
 @Injectable()
 export class LookupReader {
   constructor(
-    private readonly reads: Reads,
-    private readonly ingestion: Ingestion,
+    private readonly reads: QueryRouter,
+    private readonly ingestion: IngestFreshness,
   ) {}
 
-  async read(asked: readonly AskedCase[], where: Where): Promise<Findings> {
-    const describe = this.ingestion.look();
+  async read(asked: readonly AskedCase[], where: Target): Promise<LookupResult> {
+    const describe = this.ingestion.capture();
     const limit = Math.min(MAX_CASES_OF_ITEM, Math.floor(MAX_CASES / asked.length));
     const column = (name: keyof AskedCase): (string | null)[] => asked.map((item) => item[name] ?? null);
     const parameters = [column('case_id'), column('workflow_id'), column('callee_number'), limit + 1];
@@ -135,7 +135,7 @@ function takeFitting(cases: readonly Sized[], limit: number, room: { bytes: numb
   });
 }
 
-function toVerdict(asked: AskedCase, { count }: Matches, isHeld: boolean, cases: readonly CaseRow[]): Verdict {
+function toVerdict(asked: AskedCase, { count }: Matches, isHeld: boolean, cases: readonly CaseRow[]): LookupVerdict {
   const status = count > 0 ? 'completed' : isHeld ? 'held' : 'not_seen';
   return { asked, status, cases, has_more: count > cases.length };
 }

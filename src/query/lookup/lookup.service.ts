@@ -1,23 +1,23 @@
 import { Injectable } from '@nestjs/common';
 import type { Response } from 'express';
-import type { Sight } from '../../access/disclosure/disclosure.js';
-import type { Arrival } from '../waiting/commit-watcher.sql.js';
-import { type Findings, LookupReader } from './lookup.reader.js';
+import type { Disclosure } from '../../access/disclosure/disclosure.js';
+import type { CommittedEvent } from '../waiting/commit-watcher.sql.js';
+import { type LookupResult, LookupReader } from './lookup.reader.js';
 import type { AskedCase, LookupRequest } from './lookup-request.dto.js';
 import { type LookupResponse, VerdictResponse } from './lookup.dto.js';
-import { waitFor } from '../waiting/long-poll.js';
-import { ARRIVED, type Watch } from '../waiting/subscription.js';
-import { Watcher } from '../waiting/commit-watcher.js';
+import { longPoll } from '../waiting/long-poll.js';
+import { COMMIT_EVENTS, type CommitSubscription } from '../waiting/subscription.js';
+import { CommitWatcher } from '../waiting/commit-watcher.js';
 
 /** Whether cases are done: as it is now, or as soon as it is so. */
 @Injectable()
-export class Lookup {
+export class LookupService {
   constructor(
     private readonly reader: LookupReader,
-    private readonly watcher: Watcher,
+    private readonly watcher: CommitWatcher,
   ) {}
 
-  async ask({ cases }: LookupRequest, sight: Sight): Promise<LookupResponse> {
+  async ask({ cases }: LookupRequest, sight: Disclosure): Promise<LookupResponse> {
     return toResponse(await this.reader.read(cases, 'replica'), sight);
   }
 
@@ -28,20 +28,20 @@ export class Lookup {
    */
   async wait(
     { cases, mode }: LookupRequest,
-    sight: Sight,
+    sight: Disclosure,
     seconds: number,
     response: Response,
   ): Promise<LookupResponse> {
     const isEnough = (items: number): boolean => (mode === 'all' ? items === cases.length : items > 0);
     const arrived = new Set<AskedCase>();
-    const findings = await waitFor(this.watcher, seconds, response, {
-      listen: (watch, wake) =>
+    const findings = await longPoll(this.watcher, seconds, response, {
+      subscribe: (watch, wake) =>
         listen(watch, cases, (asked) => {
           arrived.add(asked);
           if (isEnough(arrived.size)) wake();
         }),
-      look: async () => this.reader.read(cases, 'primary'),
-      isFulfilled: ({ verdicts }, wake) => {
+      read: async () => this.reader.read(cases, 'primary'),
+      isSatisfied: ({ verdicts }, wake) => {
         const completed = cases.filter((_, index) => verdicts[index]?.status === 'completed');
         if (isEnough(completed.length)) return true;
         for (const asked of completed) arrived.add(asked);
@@ -56,17 +56,17 @@ export class Lookup {
   }
 }
 
-function toResponse({ verdicts, ingestion }: Findings, sight: Sight): LookupResponse {
+function toResponse({ verdicts, ingestion }: LookupResult, sight: Disclosure): LookupResponse {
   return { data: verdicts.map((verdict) => VerdictResponse.from(verdict, sight)), ingestion };
 }
 
 /** Tells each item that a case arrives for. */
-function listen(watch: Watch, cases: readonly AskedCase[], tell: (asked: AskedCase) => void): void {
+function listen(watch: CommitSubscription, cases: readonly AskedCase[], tell: (asked: AskedCase) => void): void {
   const byName = new Map<string, AskedCase[]>();
   for (const asked of cases) {
     const name = asked.case_id
-      ? ARRIVED.withCaseId(asked.case_id)
-      : ARRIVED.withCalleeNumber(asked.callee_number ?? '');
+      ? COMMIT_EVENTS.withCaseId(asked.case_id)
+      : COMMIT_EVENTS.withCalleeNumber(asked.callee_number ?? '');
     const others = byName.get(name);
     if (others) others.push(asked);
     else byName.set(name, [asked]);
@@ -78,7 +78,7 @@ function listen(watch: Watch, cases: readonly AskedCase[], tell: (asked: AskedCa
   }
 }
 
-function isMatch(asked: AskedCase, arrival: Arrival): boolean {
+function isMatch(asked: AskedCase, arrival: CommittedEvent): boolean {
   return (['workflow_id', 'case_id', 'callee_number'] as const).every(
     (name) => (asked[name] ?? arrival[name]) === arrival[name],
   );

@@ -1,5 +1,5 @@
 import { ApiExtraModels, ApiProperty, getSchemaPath, IntersectionType, PickType } from '@nestjs/swagger';
-import type { Sight } from '../../access/disclosure/disclosure.js';
+import type { Disclosure } from '../../access/disclosure/disclosure.js';
 import { VERDICTS, type Verdict } from '../../database/entities.js';
 import { BodyResponse } from '../../access/disclosure/raw-body.dto.js';
 import { CaseResponse } from '../cases/case.dto.js';
@@ -62,7 +62,7 @@ export class NotificationResponse {
   })
   case: NotifiedCaseResponse | null;
 
-  static from(this: void, row: NotificationRow, sight: Sight): NotificationResponse {
+  static from(this: void, row: NotificationRow, sight: Disclosure): NotificationResponse {
     const { case_ref: id, workflow_id, case_id, callee_number } = row;
     return {
       id: row.id,

@@ -1,10 +1,10 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { NeedsScope } from '../../access/api-key.guard.js';
-import { Sees, Sight } from '../../access/disclosure/disclosure.js';
+import { CurrentDisclosure, Disclosure } from '../../access/disclosure/disclosure.js';
 import { ApiProblems } from '../../http/problem/problem.openapi.js';
 import { NoQuery } from '../../http/rest/validation.js';
-import { ApiIdParam, found, IdParam } from '../../http/rest/id-params.js';
+import { ApiIdParam, orNotFound, IdParam } from '../../http/rest/id-params.js';
 import { NotificationWithBodyResponse } from './notification.dto.js';
 import { NotificationsReader } from './notifications.reader.js';
 
@@ -32,9 +32,9 @@ export class NotificationsController {
   )
   async get(
     @IdParam() id: string,
-    @Sees() sight: Sight,
+    @CurrentDisclosure() sight: Disclosure,
     @Query() _none: NoQuery,
   ): Promise<NotificationWithBodyResponse> {
-    return found(await this.notifications.get(id, sight));
+    return orNotFound(await this.notifications.get(id, sight));
   }
 }

@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import type { Sight } from '../../access/disclosure/disclosure.js';
+import type { Disclosure } from '../../access/disclosure/disclosure.js';
 import { FIRST_ID } from '../../database/ids.js';
 import { BodyResponse } from '../../access/disclosure/raw-body.dto.js';
 import { Cursors } from '../../http/rest/cursor.js';
 import { NotificationResponse, type NotificationRow, type NotificationWithBodyResponse } from './notification.dto.js';
 import { type Page, type PageQuery, toPage } from '../../http/rest/page.js';
-import { Reads } from '../../database/query-router.js';
+import { QueryRouter } from '../../database/query-router.js';
 
 const COLUMNS = `
   n.id, n.kind, n.received_at, n.verdict, octet_length(n.body) AS body_bytes, n.case_ref, c.workflow_id, c.case_id,
@@ -31,17 +31,21 @@ const BEFORE_ALL = ['-infinity', FIRST_ID] as const;
 @Injectable()
 export class NotificationsReader {
   constructor(
-    private readonly reads: Reads,
+    private readonly reads: QueryRouter,
     private readonly cursors: Cursors,
   ) {}
 
-  async get(id: string, sight: Sight): Promise<NotificationWithBodyResponse | undefined> {
+  async get(id: string, sight: Disclosure): Promise<NotificationWithBodyResponse | undefined> {
     const [row] = await this.reads.queryById<NotificationRow & { body: Buffer | null }>(GET_NOTIFICATION, [id]);
     return row && { ...NotificationResponse.from(row, sight), ...(row.body && BodyResponse.from(row.body, sight)) };
   }
 
   /** The deliveries of a case in order of receipt; undefined if there is no such case. */
-  async listOfCase(caseRef: string, query: PageQuery, sight: Sight): Promise<Page<NotificationResponse> | undefined> {
+  async listOfCase(
+    caseRef: string,
+    query: PageQuery,
+    sight: Disclosure,
+  ): Promise<Page<NotificationResponse> | undefined> {
     const question = ['case notifications', caseRef];
     const position = await this.cursors.read(question, query.cursor);
     const [receivedAt, id] = position ? [new Date(position[0] as number), position[1]] : BEFORE_ALL;

@@ -11,9 +11,9 @@ export const BOUNDS = {
   ),
   /** Of 23 or 25 hours where the clocks are changed, which some do at midnight. */
   day: bounds(
-    firstMoment(`date_trunc('day', $3::timestamptz AT TIME ZONE $4) + interval '1 day'`),
+    startOfDay(`date_trunc('day', $3::timestamptz AT TIME ZONE $4) + interval '1 day'`),
     `(upper AT TIME ZONE $4 - interval '30 days') AT TIME ZONE $4`,
-    `SELECT ${firstMoment('day')} FROM asked,
+    `SELECT ${startOfDay('day')} FROM asked,
        generate_series(date_trunc('day', lower AT TIME ZONE $4), upper AT TIME ZONE $4, interval '1 day') AS day`,
   ),
 };
@@ -30,7 +30,7 @@ function bounds(latest: string, earliest: string, beginnings: string): string {
 }
 
 /** A midnight that is there twice is read as the second one, one that is left out as the moment of the change. */
-function firstMoment(day: string): string {
+function startOfDay(day: string): string {
   const midnight = `((${day}) AT TIME ZONE $4)`;
   const hourBefore = `${midnight} - interval '1 hour'`;
   return `CASE WHEN (${hourBefore}) AT TIME ZONE $4 >= (${day}) THEN ${hourBefore} ELSE ${midnight} END`;

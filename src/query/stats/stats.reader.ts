@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Snapshot } from '../../database/snapshot.js';
 import { Problem } from '../../http/problem/problem.js';
-import { Reads } from '../../database/query-router.js';
+import { QueryRouter } from '../../database/query-router.js';
 import { BOUNDS } from './buckets.sql.js';
 import type { CompletionStatsQuery } from './stats-query.dto.js';
 import { CompletionStatsResponse, type CountRow } from './stats.dto.js';
@@ -19,7 +19,7 @@ export const STATS_SETTINGS = { jit: 'off', enable_seqscan: 'off' };
 /** Counts completions, exactly and all at one moment. */
 @Injectable()
 export class StatsReader {
-  constructor(private readonly reads: Reads) {}
+  constructor(private readonly reads: QueryRouter) {}
 
   async countCompletions(query: CompletionStatsQuery): Promise<CompletionStatsResponse> {
     const now = new Date();

@@ -7,15 +7,15 @@ import { Connection } from '../../database/connection.js';
 import { describeError } from '../../database/errors.js';
 import { Metrics } from '../../metrics/metrics.js';
 import {
-  type Arrival,
-  type ArrivalRow,
-  MAX_ARRIVALS,
-  READ_ARRIVALS,
-  type Seen,
-  toArrivals,
-  toSeen,
+  type CommittedEvent,
+  type CommittedEventRow,
+  MAX_COMMITTED_EVENTS,
+  READ_COMMITTED_EVENTS,
+  type SnapshotPosition,
+  toCommittedEvents,
+  toSnapshotPosition,
 } from './commit-watcher.sql.js';
-import { ARRIVED, Watch } from './subscription.js';
+import { COMMIT_EVENTS, CommitSubscription } from './subscription.js';
 
 const TICK_MS = 100;
 const PAUSE_AFTER_FAILURE_MS = 500;
@@ -32,19 +32,19 @@ const PAUSE_AFTER_FAILURE_MS = 500;
  * all older transactions have ended.
  */
 @Injectable()
-export class Watcher implements OnModuleDestroy {
+export class CommitWatcher implements OnModuleDestroy {
   readonly #logger = new Logger('Watcher');
   readonly #arrivals = new EventEmitter().setMaxListeners(0);
   readonly #shared = { listeners: 0 };
   #watches = 0;
-  #seen: Seen | undefined;
+  #seen: SnapshotPosition | undefined;
   #isTicking = false;
   #isFailing = false;
   #isEnded = false;
   /** Committed, but not told in the feed yet. */
-  #unpublished: Arrival[] = [];
+  #unpublished: CommittedEvent[] = [];
   /** Up to there the feed may have more than was told. */
-  #untoldBefore = 0;
+  #unannouncedBefore = 0;
 
   /** @param dataSource the door's, where no number of slow reads can hold up a tick */
   constructor(
@@ -62,10 +62,10 @@ export class Watcher implements OnModuleDestroy {
   }
 
   /** Begins to look out. What is committed before `hasBegun` is true may not be told. */
-  watch(): Watch {
+  subscribe(): CommitSubscription {
     this.count(1);
     if (!this.#isTicking) void this.tick();
-    return new Watch(this.#arrivals, this.#shared, () => this.count(-1));
+    return new CommitSubscription(this.#arrivals, this.#shared, () => this.count(-1));
   }
 
   onModuleDestroy(): void {
@@ -75,7 +75,7 @@ export class Watcher implements OnModuleDestroy {
   /** The service is to end: nobody waits any longer. */
   end(): void {
     this.#isEnded = true;
-    this.#arrivals.emit(ARRIVED.ended);
+    this.#arrivals.emit(COMMIT_EVENTS.ended);
   }
 
   private count(change: 1 | -1): void {
@@ -87,16 +87,16 @@ export class Watcher implements OnModuleDestroy {
     this.#isTicking = true;
     while (this.#watches > 0 && !this.#isEnded) await sleep(await this.look());
     this.#isTicking = false;
-    this.forget();
+    this.resetSnapshot();
   }
 
   /** @returns after how many milliseconds to look again */
   private async look(): Promise<number> {
     try {
       const parameters = [this.#seen?.next, this.#seen?.underWay];
-      const statement = { name: 'read_arrivals', text: READ_ARRIVALS };
+      const statement = { name: 'read_arrivals', text: READ_COMMITTED_EVENTS };
       const rows = await Connection.use(this.dataSource, async (connection) =>
-        connection.query<ArrivalRow>(statement, parameters),
+        connection.query<CommittedEventRow>(statement, parameters),
       );
       this.#isFailing = false;
       this.take(rows);
@@ -104,48 +104,48 @@ export class Watcher implements OnModuleDestroy {
     } catch (error) {
       if (!this.#isFailing) this.#logger.error('arrivals cannot be asked for', { error: describeError(error) });
       this.#isFailing = true;
-      this.forget();
+      this.resetSnapshot();
       return PAUSE_AFTER_FAILURE_MS;
     }
   }
 
   /** A server that comes back, or another one, may give out transaction ids again that were lost: it is looked at afresh. */
-  private forget(): void {
+  private resetSnapshot(): void {
     this.#seen = undefined;
     this.#unpublished = [];
   }
 
-  private take(rows: readonly ArrivalRow[]): void {
+  private take(rows: readonly CommittedEventRow[]): void {
     const isFirst = this.#seen === undefined;
-    this.#seen = toSeen(rows[0] as ArrivalRow);
-    const arrivals = toArrivals(rows);
-    const areAllHere = rows.length <= MAX_ARRIVALS;
-    if (!areAllHere) this.#arrivals.emit(ARRIVED.many);
+    this.#seen = toSnapshotPosition(rows[0] as CommittedEventRow);
+    const arrivals = toCommittedEvents(rows);
+    const areAllHere = rows.length <= MAX_COMMITTED_EVENTS;
+    if (!areAllHere) this.#arrivals.emit(COMMIT_EVENTS.many);
     else for (const arrival of arrivals) this.announce(arrival);
     this.#unpublished.push(...arrivals);
-    if (isFirst || !areAllHere || this.#unpublished.length > MAX_ARRIVALS) {
-      this.#untoldBefore = this.#seen.next;
+    if (isFirst || !areAllHere || this.#unpublished.length > MAX_COMMITTED_EVENTS) {
+      this.#unannouncedBefore = this.#seen.next;
       this.#unpublished = [];
     }
     this.publish(this.#seen.horizon);
-    if (isFirst) this.#arrivals.emit(ARRIVED.begun);
+    if (isFirst) this.#arrivals.emit(COMMIT_EVENTS.begun);
   }
 
-  private announce(arrival: Arrival): void {
-    this.#arrivals.emit(ARRIVED.withCaseId(arrival.case_id), arrival);
-    this.#arrivals.emit(ARRIVED.withCalleeNumber(arrival.callee_number), arrival);
+  private announce(arrival: CommittedEvent): void {
+    this.#arrivals.emit(COMMIT_EVENTS.withCaseId(arrival.case_id), arrival);
+    this.#arrivals.emit(COMMIT_EVENTS.withCalleeNumber(arrival.callee_number), arrival);
   }
 
   private publish(horizon: number): void {
     const published = this.#unpublished.filter(({ position }) => position < horizon);
     if (published.length > 0) this.#unpublished = this.#unpublished.filter(({ position }) => position >= horizon);
     for (const arrival of published) {
-      this.#arrivals.emit(ARRIVED.inFeed(), arrival);
-      this.#arrivals.emit(ARRIVED.inFeed(arrival.workflow_id), arrival);
+      this.#arrivals.emit(COMMIT_EVENTS.inFeed(), arrival);
+      this.#arrivals.emit(COMMIT_EVENTS.inFeed(arrival.workflow_id), arrival);
     }
-    if (this.#untoldBefore > 0 && this.#untoldBefore <= horizon) {
-      this.#untoldBefore = 0;
-      this.#arrivals.emit(ARRIVED.manyInFeed);
+    if (this.#unannouncedBefore > 0 && this.#unannouncedBefore <= horizon) {
+      this.#unannouncedBefore = 0;
+      this.#arrivals.emit(COMMIT_EVENTS.manyInFeed);
     }
   }
 }

@@ -1,20 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Response } from 'express';
 import { isDatabaseUnavailable } from '../../database/errors.js';
-import { Patience } from './wait-deadline.js';
-import { ARRIVED, type Watch } from './subscription.js';
-import type { Watcher } from './commit-watcher.js';
+import { WaitDeadline } from './wait-deadline.js';
+import { COMMIT_EVENTS, type CommitSubscription } from './subscription.js';
+import type { CommitWatcher } from './commit-watcher.js';
 
 const RETRY_MS = 200;
 
 /** What a client waits for. */
-export interface Wish<T> {
+export interface LongPollTarget<T> {
   /** Names what arrives that may fulfil it. */
-  listen(watch: Watch, wake: () => void): void;
+  subscribe(watch: CommitSubscription, wake: () => void): void;
   /** Looks where all that is committed can be seen. */
-  look(): Promise<T>;
+  read(): Promise<T>;
   /** Whether what was seen is enough. It may be older than what has arrived since: then `wake` has it looked again. */
-  isFulfilled(seen: T, wake: () => void): boolean;
+  isSatisfied(seen: T, wake: () => void): boolean;
 }
 
 /**
@@ -26,21 +26,26 @@ export interface Wish<T> {
  * @param response the client's, to learn that it hung up
  * @throws Problem `service_unavailable` if too many wait for too much already
  */
-export async function waitFor<T>(watcher: Watcher, seconds: number, response: Response, wish: Wish<T>): Promise<T> {
-  const watch = watcher.watch();
-  const patience = new Patience(watcher.hasEnded ? 0 : seconds, response);
+export async function longPoll<T>(
+  watcher: CommitWatcher,
+  seconds: number,
+  response: Response,
+  wish: LongPollTarget<T>,
+): Promise<T> {
+  const watch = watcher.subscribe();
+  const patience = new WaitDeadline(watcher.hasEnded ? 0 : seconds, response);
   try {
     const wake = (): void => patience.wake();
-    for (const name of [ARRIVED.begun, ARRIVED.many]) watch.on(name, wake);
-    watch.on(ARRIVED.ended, () => patience.lose());
-    wish.listen(watch, wake);
-    while (!watcher.hasBegun && !patience.isOver) await patience.woken();
+    for (const name of [COMMIT_EVENTS.begun, COMMIT_EVENTS.many]) watch.on(name, wake);
+    watch.on(COMMIT_EVENTS.ended, () => patience.expire());
+    wish.subscribe(watch, wake);
+    while (!watcher.hasBegun && !patience.isExpired) await patience.waitForWake();
     for (;;) {
-      const seen = await lookPatiently(wish, patience);
+      const seen = await readWithRetry(wish, patience);
       if (seen === undefined) continue;
-      if (wish.isFulfilled(seen, wake) || patience.isOver) return seen;
-      await patience.woken();
-      if (patience.isGone) return seen;
+      if (wish.isSatisfied(seen, wake) || patience.isExpired) return seen;
+      await patience.waitForWake();
+      if (patience.isDisconnected) return seen;
     }
   } finally {
     patience.end();
@@ -49,11 +54,11 @@ export async function waitFor<T>(watcher: Watcher, seconds: number, response: Re
 }
 
 /** Undefined if PostgreSQL is away, and there is time to try again. */
-async function lookPatiently<T>(wish: Wish<T>, patience: Patience): Promise<T | undefined> {
+async function readWithRetry<T>(wish: LongPollTarget<T>, patience: WaitDeadline): Promise<T | undefined> {
   try {
-    return await wish.look();
+    return await wish.read();
   } catch (error) {
-    if (patience.isOver || !isDatabaseUnavailable(error)) throw error;
+    if (patience.isExpired || !isDatabaseUnavailable(error)) throw error;
     await sleep(RETRY_MS);
     return undefined;
   }

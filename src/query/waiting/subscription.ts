@@ -1,12 +1,12 @@
 import type { EventEmitter } from 'node:events';
 import { Problem } from '../../http/problem/problem.js';
-import type { Arrival } from './commit-watcher.sql.js';
+import type { CommittedEvent } from './commit-watcher.sql.js';
 
 /** What all who wait may listen for together: each takes some 300 bytes. */
 const MAX_LISTENERS = 200_000;
 
 /** What can be listened for: an arrival under one of these names, or `many` of them. */
-export const ARRIVED = {
+export const COMMIT_EVENTS = {
   withCaseId: (id: string): string => `case ${id}`,
   withCalleeNumber: (number: string): string => `callee ${number}`,
   /** In the feed, where nothing can come before it any more; of one workflow or, undefined, of any. */
@@ -21,8 +21,8 @@ export const ARRIVED = {
 } as const;
 
 /** One who waits, and what for. */
-export class Watch {
-  readonly #listening = new Map<string, (arrival: Arrival) => void>();
+export class CommitSubscription {
+  readonly #listening = new Map<string, (arrival: CommittedEvent) => void>();
 
   /** @param shared by all watches: how much they listen for together */
   constructor(
@@ -35,7 +35,7 @@ export class Watch {
    * @param name one of `ARRIVED`, each only once
    * @throws Problem `service_unavailable` if too many wait for too much already
    */
-  on(name: string, listener: (arrival: Arrival) => void): void {
+  on(name: string, listener: (arrival: CommittedEvent) => void): void {
     if (this.shared.listeners >= MAX_LISTENERS) {
       throw new Problem('service_unavailable', 'Too many wait for too many cases just now. Ask without waiting.');
     }

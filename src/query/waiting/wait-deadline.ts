@@ -1,11 +1,11 @@
 import type { Response } from 'express';
 
 /** How long a client is ready to wait: until its time is up, it hangs up, or the service ends. */
-export class Patience {
+export class WaitDeadline {
   readonly #timer: NodeJS.Timeout;
   readonly #onGone = (): void => {
     this.#isGone = true;
-    this.lose();
+    this.expire();
   };
   #isGone: boolean;
   #isOver: boolean;
@@ -19,16 +19,16 @@ export class Patience {
   ) {
     this.#isGone = response.closed || response.destroyed;
     this.#isOver = this.#isGone || seconds === 0;
-    this.#timer = setTimeout(() => this.lose(), seconds * 1000);
+    this.#timer = setTimeout(() => this.expire(), seconds * 1000);
     response.once('close', this.#onGone);
   }
 
-  get isOver(): boolean {
+  get isExpired(): boolean {
     return this.#isOver;
   }
 
   /** The client hung up: whatever is answered, nobody reads it. */
-  get isGone(): boolean {
+  get isDisconnected(): boolean {
     return this.#isGone;
   }
 
@@ -38,13 +38,13 @@ export class Patience {
     this.#resume?.();
   }
 
-  lose(): void {
+  expire(): void {
     this.#isOver = true;
     this.#resume?.();
   }
 
   /** Returns once `wake` was called, now or since the last time, or when patience is over. */
-  async woken(): Promise<void> {
+  async waitForWake(): Promise<void> {
     if (!this.#isWoken && !this.#isOver) await new Promise<void>((resolve) => (this.#resume = resolve));
     this.#isWoken = false;
   }

@@ -3,7 +3,7 @@ import { ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger'
 import { NeedsScope } from '../../access/api-key.guard.js';
 import { ApiProblems } from '../../http/problem/problem.openapi.js';
 import { NoQuery } from '../../http/rest/validation.js';
-import { found, WorkflowIdParam } from '../../http/rest/id-params.js';
+import { orNotFound, WorkflowIdParam } from '../../http/rest/id-params.js';
 import { ApiPage, PageQuery } from '../../http/rest/page.js';
 import { NodeTasksPage, WorkflowDetailResponse, WorkflowsPage } from './workflow.dto.js';
 import { WorkflowsReader } from './workflows.reader.js';
@@ -37,7 +37,7 @@ export class WorkflowsController {
   @ApiOkResponse({ type: WorkflowDetailResponse, description: 'The workflow.' })
   @ApiProblems('invalid_request', 'not_found')
   async get(@WorkflowIdParam() workflowId: string, @Query() _none: NoQuery): Promise<WorkflowDetailResponse> {
-    return found(await this.workflows.get(workflowId));
+    return orNotFound(await this.workflows.get(workflowId));
   }
 
   @Get(':workflow_id/node-tasks')
@@ -51,6 +51,6 @@ export class WorkflowsController {
   @ApiPage(NodeTasksPage)
   @ApiProblems('invalid_request', 'invalid_cursor', 'not_found')
   async listNodeTasks(@WorkflowIdParam() workflowId: string, @Query() query: PageQuery): Promise<NodeTasksPage> {
-    return found(await this.workflows.listNodeTasks(workflowId, query));
+    return orNotFound(await this.workflows.listNodeTasks(workflowId, query));
   }
 }

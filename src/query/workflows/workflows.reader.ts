@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { Cursors } from '../../http/rest/cursor.js';
-import { fitting } from '../cases/byte-limit.sql.js';
+import { limitByBytes } from '../cases/byte-limit.sql.js';
 import { type Page, type PageQuery, toPage } from '../../http/rest/page.js';
-import { Reads } from '../../database/query-router.js';
+import { QueryRouter } from '../../database/query-router.js';
 import {
   NodeTaskResponse,
   type NodeTaskRow,
@@ -17,7 +17,7 @@ import {
  * reading it.
  */
 const page = (rows: string, name: string, order: string): string =>
-  `${fitting(rows, `octet_length(${name})`, order)} ORDER BY ${order}`;
+  `${limitByBytes(rows, `octet_length(${name})`, order)} ORDER BY ${order}`;
 
 /** Of the rows of such a page. */
 interface Found {
@@ -85,7 +85,7 @@ const EXISTS = `SELECT FROM workflows WHERE workflow_id = $1`;
 @Injectable()
 export class WorkflowsReader {
   constructor(
-    private readonly reads: Reads,
+    private readonly reads: QueryRouter,
     private readonly cursors: Cursors,
   ) {}
 
