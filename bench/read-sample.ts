@@ -1,7 +1,6 @@
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { dataSourceOptions } from '../src/database/data-source.js';
-import { IngestStatus } from '../src/metrics/ingest-status.js';
 import { Metrics } from '../src/metrics/metrics.js';
 import { Cursors } from '../src/http/rest/cursor.js';
 import { QueryRouter } from '../src/database/query-router.js';
@@ -38,7 +37,7 @@ export async function withSample<T>(databaseUrl: string, work: (sample: Sample) 
   const dataSource = new DataSource(dataSourceOptions(databaseUrl, { poolSize: 1 }));
   try {
     await Promise.all([client.connect(), dataSource.initialize()]);
-    const cursors = new Cursors(new QueryRouter(dataSource, new Metrics(dataSource, dataSource, new IngestStatus())));
+    const cursors = new Cursors(new QueryRouter(dataSource, new Metrics()));
     return await work({
       cases: (await client.query<SampleCase>(SELECT_CASES, [CASES])).rows,
       placeBehind: async (count) => {

@@ -5,7 +5,9 @@ import { CONFIG, type Config } from './config/config.js';
 import { dataSourceOptions, INGEST_POOL, QUERY, QUERY_POOL } from './database/data-source.js';
 import { IngestModule } from './ingest/ingest.module.js';
 import { HealthModule } from './health/health.module.js';
+import { MetricsModule } from './metrics/metrics.module.js';
 import { OperatorModule } from './operator/operator.module.js';
+import { ConnectionTracker } from './http/server/connection-tracker.js';
 import { PagesController } from './http/problem/problem-pages.controller.js';
 import { QueryModule } from './query/query.module.js';
 
@@ -20,6 +22,7 @@ export class AppModule {
         { module: ConfigModule, global: true, providers: [{ provide: CONFIG, useValue: config }], exports: [CONFIG] },
         dataSource(databaseUrl, INGEST_POOL),
         dataSource(databaseUrl, QUERY_POOL, QUERY, config.databaseReadUrls),
+        MetricsModule,
         AccessModule,
         HealthModule,
         IngestModule,
@@ -27,6 +30,7 @@ export class AppModule {
         OperatorModule,
       ],
       controllers: [PagesController],
+      providers: [ConnectionTracker],
     };
   }
 }

@@ -1,25 +1,29 @@
+import type { RequestListener, Server } from 'node:http';
 import type { LoggerService } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import helmet from 'helmet';
 import { AppModule } from './app.module.js';
 import type { Config } from './config/config.js';
-import { handleMalformedRequests } from './http/server/malformed-requests.js';
+import { ConnectionTracker } from './http/server/connection-tracker.js';
+import { handleMalformedRequests, requireHostHeader } from './http/server/malformed-requests.js';
 import { applyResponseHeaders } from './http/rest/response-headers.js';
 import { serveOpenApi } from './http/rest/openapi.js';
 import { ProblemFilter } from './http/problem/problem.filter.js';
 import { TimeLimitedExpressAdapter } from './http/server/http-server.js';
 import { RequestValidation } from './http/rest/validation.js';
 import { WebhookHandler } from './ingest/webhook/webhook-handler.js';
-import { installFastPath } from './ingest/webhook/fast-path.js';
+import { composeRequestChain } from './http/server/request-chain.js';
+import { assignRequestIds } from './http/request-id.js';
+import { webhookFastPath } from './ingest/webhook/fast-path.js';
 import { Metrics } from './metrics/metrics.js';
 import { observeRequests } from './http/server/observe-requests.js';
 
 /**
- * Builds the service, ready to `listen`, but neither connected to its database (`DatabaseStart`) nor with its spool
- * open (`Intake`).
+ * Builds the service, ready to `listen`. `DatabaseStartup` connects its database, and `IngestLifecycle` opens its spool.
+ * A request passes the steps of the request chain in their order, then Express.
  *
- * @param databaseUrl undefined builds it to look at its document only
+ * @param databaseUrl undefined if only the OpenAPI document is needed
  */
 export async function createApp(
   config: Config,
@@ -30,14 +34,14 @@ export async function createApp(
     AppModule.for(config, databaseUrl),
     new TimeLimitedExpressAdapter(),
     {
-      bodyParser: false, // the door reads its own bodies, and keeps the bytes
+      bodyParser: false, // the webhook reads bodies itself and stores their bytes
       logger,
       abortOnError: false,
     },
   );
   app.disable('x-powered-by');
   app.use(observeRequests(app.get(Metrics)));
-  // Whether there is TLS, and for which names, is known to what stands in front, not here.
+  // The reverse proxy terminates TLS, so only it can set the headers that require TLS.
   const contentSecurityPolicy = { directives: { upgradeInsecureRequests: null } };
   app.use(helmet({ contentSecurityPolicy, strictTransportSecurity: false }));
   applyResponseHeaders(app);
@@ -45,7 +49,15 @@ export async function createApp(
   app.useGlobalPipes(new RequestValidation());
   serveOpenApi(app);
   const metrics = app.get(Metrics);
-  installFastPath(app.getHttpServer(), app.get(WebhookHandler), metrics);
-  handleMalformedRequests(app.getHttpServer(), (reason) => metrics.countConnectionEnded(reason));
+  const server: Server = app.getHttpServer();
+  handleMalformedRequests(server, (reason) => metrics.connectionsEnded.inc({ reason }));
+  const steps = [
+    app.get(ConnectionTracker).track(server),
+    requireHostHeader,
+    assignRequestIds,
+    webhookFastPath(app.get(WebhookHandler), metrics),
+  ];
+  const express = app.getHttpAdapter().getInstance() as RequestListener;
+  server.removeAllListeners('request').on('request', composeRequestChain(steps, express));
   return app.init();
 }

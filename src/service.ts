@@ -16,7 +16,7 @@ import { renderBanner } from './local/banner.js';
 import { DataDirLock } from './local/data-dir-lock.js';
 import { startEmbeddedPostgres } from './local/embedded-postgres.js';
 import { RetentionJob } from './operator/retention/retention.job.js';
-import { prepareShutdown } from './shutdown.js';
+import { shutDown } from './shutdown.js';
 
 export interface Service {
   /** Answers the requests under way, closes all connections, and ends the embedded PostgreSQL. */
@@ -56,7 +56,7 @@ async function start(started: (() => Promise<unknown>)[], signal: AbortSignal): 
 
   const logger = new ConsoleLogger({ json: true, flattenParams: true, logLevels: ['fatal', 'error', 'warn'] });
   const app = await createApp(config, databaseUrl, logger);
-  started.push(prepareShutdown(app));
+  started.push(async () => shutDown(app));
   const dataSources = [app.get(DataSource), app.get<DataSource>(getDataSourceToken(QUERY))];
   const database = new DatabaseStartup(databaseUrl, dataSources, signal);
   await Promise.all([app.get(IngestLifecycle).open(), database.waitForFirstAttempt().catch(explain)]);

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { beforeAll, expect, test } from 'vitest';
 import { makeApiKey } from '../src/config/api-key.js';
-import { trackConnections } from '../src/http/server/graceful-shutdown.js';
+import { ConnectionTracker } from '../src/http/server/connection-tracker.js';
 import { Contract, type Operation, typeOf } from './support/contract.js';
 import { createDatabase } from './support/database.js';
 import {
@@ -188,7 +188,7 @@ async function askWithoutDatabaseAndDisk(): Promise<void> {
 
 async function askOfOneBeingStopped(): Promise<void> {
   const service = await startService({ config: { apiKeys } });
-  await trackConnections(service.app.getHttpServer(), 0).refuseNew();
+  await service.app.get(ConnectionTracker).refuseNew(0);
   await askAll(service);
   await service.stop();
 }

@@ -9,7 +9,6 @@ import { ErasureFilter } from '../src/ingest/erasure/erasure-filter.js';
 import { Names } from '../src/ingest/write/label-reconciler.js';
 import { judge, type Notification } from '../src/ingest/notification/notification.js';
 import { type WriteObserver, Writer } from '../src/ingest/write/writer.js';
-import { IngestStatus } from '../src/metrics/ingest-status.js';
 import { Metrics } from '../src/metrics/metrics.js';
 import { IS_LONG } from './support/chaos.js';
 import { createDatabase, type TestDatabase } from './support/database.js';
@@ -31,7 +30,7 @@ beforeAll(async () => {
       new DataSource(dataSourceOptions(database.url, INGEST_POOL)).initialize(),
     ),
   );
-  metrics = dataSources.map((dataSource) => new Metrics(dataSource, dataSource, new IngestStatus()));
+  metrics = dataSources.map(() => new Metrics());
   names = dataSources.map((dataSource, replica) => new Names(dataSource, metrics[replica] as Metrics));
   writers = dataSources.map(
     (dataSource, replica) =>

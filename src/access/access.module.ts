@@ -1,5 +1,4 @@
 import { Global, Module } from '@nestjs/common';
-import { HealthModule } from '../health/health.module.js';
 import { ApiKeyStore } from './api-key-store.js';
 import { ClientAddress } from './rate-limit/client-address.js';
 import { RateLimiter } from './rate-limit/rate-limiter.js';
@@ -10,7 +9,6 @@ import { WebhookTokenStore } from './webhook-token-store.js';
 /** Who may come in, and who was shown what. The guard of API keys is made anew in every module with a controller that it guards: so all find this one. */
 @Global()
 @Module({
-  imports: [HealthModule],
   providers: [ApiKeyStore, ClientAddress, RateLimiter, DisclosureLog, SecretFileWatcher, WebhookTokenStore],
   exports: [ApiKeyStore, RateLimiter, DisclosureLog, WebhookTokenStore],
 })

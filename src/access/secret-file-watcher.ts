@@ -77,7 +77,7 @@ export class SecretFileWatcher implements OnApplicationBootstrap, OnModuleDestro
     use(text);
     watched.trouble = undefined;
     if (before === undefined) return;
-    this.metrics.countSecretsReload('changed');
+    this.metrics.secretReloads.inc({ outcome: 'changed' });
     this.#logger.log('secrets were read anew', { setting });
   }
 
@@ -85,7 +85,7 @@ export class SecretFileWatcher implements OnApplicationBootstrap, OnModuleDestro
   private logReloadFailure(watched: Watched, trouble: string): void {
     if (trouble === watched.trouble) return;
     watched.trouble = trouble;
-    this.metrics.countSecretsReload('failed');
+    this.metrics.secretReloads.inc({ outcome: 'failed' });
     this.#logger.error('new secrets are not taken over, the old ones stay valid', {
       setting: watched.setting,
       trouble,

@@ -24,7 +24,7 @@ export class WebhookTokenStore {
   isAuthorized(token: string, request: IncomingMessage): boolean {
     if (findBySecret(this.#tokens, token) === undefined) return false;
     if (this.isAllowed(request)) return true;
-    this.metrics.countAddressRefused();
+    this.metrics.addressesRefused.inc();
     return false;
   }
 

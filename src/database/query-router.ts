@@ -80,7 +80,7 @@ export class QueryRouter {
     } catch (error) {
       if (!this.hasReplicas || !isReplicaUnavailable(error)) throw error;
       const { code, name } = describeError(error);
-      this.metrics.countReplicaFailure(code ?? name);
+      this.metrics.replicaFailures.inc({ code: code ?? name });
       return work('master');
     }
   }

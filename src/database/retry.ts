@@ -18,7 +18,7 @@ export async function withRetry<T>(metrics: Metrics, transaction: () => Promise<
     } catch (error) {
       if (!isRetryable(error) || failures === MAX_FAILURES) throw error;
       const { code, name } = describeError(error);
-      metrics.countRetry(code ?? name);
+      metrics.writeRetries.inc({ code: code ?? name });
       await sleep(Math.random() * MAX_PAUSE_MS);
     }
   }

@@ -13,7 +13,6 @@ import { DataSource } from 'typeorm';
 import { canWrite } from '../database/write-probe.js';
 import { ApiProblems, describeStatus } from '../http/problem/problem.openapi.js';
 import { IngestStatus } from '../metrics/ingest-status.js';
-import { QuarantineUsage } from '../ingest/quarantine/quarantine-usage.js';
 
 class Liveness {
   @ApiProperty({ enum: ['live'], description: 'The process answers.' })
@@ -55,8 +54,7 @@ class Readiness {
 export class HealthController {
   constructor(
     @Inject(DataSource) private readonly dataSource: DataSource,
-    private readonly door: IngestStatus,
-    private readonly quarantine: QuarantineUsage,
+    private readonly ingest: IngestStatus,
   ) {}
 
   @Get('live')
@@ -88,8 +86,8 @@ export class HealthController {
   })
   async ready(@Res({ passthrough: true }) response: Response): Promise<Readiness> {
     const isUp = await canWrite(this.dataSource);
-    if (isUp) await this.quarantine.refresh();
-    const { isAccepting, spool } = this.door.read();
+    if (isUp) await this.ingest.refreshQuarantine();
+    const { isAccepting, spool, quarantine } = this.ingest.read();
     const isReady = isAccepting && (isUp || spool.condition === 'ok');
     if (!isReady) response.status(HttpStatus.SERVICE_UNAVAILABLE);
     return {
@@ -97,7 +95,7 @@ export class HealthController {
       postgres: isUp ? 'up' : 'down',
       spool: spool.condition === 'ok' ? (spool.notifications > 0 ? 'holding' : 'empty') : spool.condition,
       spooled: spool.notifications,
-      quarantine: !isUp || !this.quarantine.seen ? 'unknown' : this.quarantine.isFull ? 'full' : 'ok',
+      quarantine: isUp ? quarantine : 'unknown',
     };
   }
 }

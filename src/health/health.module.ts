@@ -1,14 +1,8 @@
 import { Module } from '@nestjs/common';
-import { IngestStatus } from '../metrics/ingest-status.js';
+import { PoolMetrics } from '../database/pool-metrics.js';
 import { HealthController } from './health.controller.js';
-import { Metrics } from '../metrics/metrics.js';
 import { MetricsController } from './metrics.controller.js';
-import { QuarantineUsage } from '../ingest/quarantine/quarantine-usage.js';
 
-/** How the service is watched. */
-@Module({
-  controllers: [HealthController, MetricsController],
-  providers: [Metrics, IngestStatus, QuarantineUsage],
-  exports: [Metrics, IngestStatus, QuarantineUsage],
-})
+/** Endpoints for orchestrators and Prometheus. */
+@Module({ controllers: [HealthController, MetricsController], providers: [PoolMetrics] })
 export class HealthModule {}

@@ -18,6 +18,6 @@ export class MetricsController {
   @ApiOkResponse({ description: 'Prometheus text format.', content: { 'text/plain': { schema: { type: 'string' } } } })
   @ApiProblems('service_unavailable')
   async get(): Promise<string> {
-    return this.metrics.render();
+    return this.metrics.registry.metrics();
   }
 }

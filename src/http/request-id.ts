@@ -1,22 +1,29 @@
 import type { ServerResponse } from 'node:http';
 import type { Request } from 'express';
 import { newId } from '../database/ids.js';
+import type { RequestStep } from './server/request-chain.js';
 
 export const ID_HEADER = 'X-Request-Id';
 
 /**
- * Gives every request an id of its own, answered as `X-Request-Id`. It is a UUIDv7, so for an accepted notification it
- * serves as the notification's id. An id that the client sends is not taken over: it would become a primary key.
+ * Assigns an id to the request and returns it as `X-Request-Id`. The id is a UUIDv7, because it becomes the id of an accepted
+ * notification. An id that the client sends is ignored, because it would become a primary key.
  */
 export function assignRequestId(response: ServerResponse): void {
   response.setHeader(ID_HEADER, newId());
 }
 
+/** The step of the request chain that assigns request ids. */
+export const assignRequestIds: RequestStep = (_request, response, next) => {
+  assignRequestId(response);
+  next();
+};
+
 export function requestIdOf(response: ServerResponse): string {
   return response.getHeader(ID_HEADER) as string;
 }
 
-/** The pattern that the request's path matched. The path itself may hold a token or an id, and must not be told on. */
+/** The route pattern that the path of the request matches. The path itself may contain a token or an id. */
 export function routeOf(request: Request): string {
   return (request.route as { path?: string } | undefined)?.path ?? 'none';
 }

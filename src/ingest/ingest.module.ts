@@ -1,6 +1,5 @@
-import { Module } from '@nestjs/common';
+import { Global, Module } from '@nestjs/common';
 import { AccessModule } from '../access/access.module.js';
-import { HealthModule } from '../health/health.module.js';
 import { NotificationBuffer } from './write/notification-buffer.js';
 import { WebhookController } from './webhook/webhook.controller.js';
 import { WebhookHandler } from './webhook/webhook-handler.js';
@@ -10,12 +9,17 @@ import { IngestLifecycle } from './ingest-lifecycle.js';
 import { Names } from './write/label-reconciler.js';
 import { QuarantineWriter } from './quarantine/quarantine-writer.js';
 import { AdmissionControl } from './webhook/admission.js';
+import { IngestStatus } from '../metrics/ingest-status.js';
+import { IngestMetrics } from './ingest-metrics.js';
+import { IngestStatusService } from './ingest-status.service.js';
+import { QuarantineUsage } from './quarantine/quarantine-usage.js';
 import { Spool } from './spool/spool.js';
 import { Writer } from './write/writer.js';
 
-/** HTTP → Postgres. */
+/** HTTP → PostgreSQL. Global because other modules read `IngestStatus`. */
+@Global()
 @Module({
-  imports: [AccessModule, HealthModule],
+  imports: [AccessModule],
   controllers: [WebhookController],
   providers: [
     WebhookHandler,
@@ -23,12 +27,15 @@ import { Writer } from './write/writer.js';
     NotificationBuffer,
     Writer,
     Names,
+    QuarantineUsage,
     QuarantineWriter,
     ErasureFilter,
     Spool,
     SpoolDrainer,
     IngestLifecycle,
+    IngestMetrics,
+    { provide: IngestStatus, useClass: IngestStatusService },
   ],
-  exports: [Writer, QuarantineWriter, Spool, ErasureFilter],
+  exports: [Writer, QuarantineWriter, Spool, ErasureFilter, IngestStatus],
 })
 export class IngestModule {}

@@ -1,13 +1,10 @@
-import { Injectable } from '@nestjs/common';
-
-/** What can be said of the spool: it takes notifications, or has no room left, or its disk takes nothing. */
+/** `ok` accepts notifications, `full` has no space left, `unwritable` has a disk that accepts no writes. */
 export type SpoolCondition = 'ok' | 'full' | 'unwritable';
 
-/** How the door stands. */
 export interface IngestStatusReport {
-  /** Whether a notification that came now would be accepted. */
+  /** A notification that arrives now is accepted. */
   readonly isAccepting: boolean;
-  /** Whether notifications go to the spool, because PostgreSQL does not answer in time. */
+  /** PostgreSQL does not answer in time, and notifications go to the spool. */
   readonly isSpooling: boolean;
   /** Notifications between their first byte and their answer, and the bytes of their bodies. */
   readonly waiting: { readonly notifications: number; readonly bytes: number };
@@ -17,15 +14,14 @@ export interface IngestStatusReport {
     readonly bytes: number;
     readonly maxBytes: number;
   };
+  /** `full` has no space for another body of the maximum size; `unknown` until PostgreSQL answers once. */
+  readonly quarantine: 'ok' | 'full' | 'unknown';
 }
 
-/** Where the door says how it stands, and health and metrics read it: so that they need not know the door. */
-@Injectable()
-export class IngestStatus {
-  read: () => IngestStatusReport = () => ({
-    isAccepting: false,
-    isSpooling: false,
-    waiting: { notifications: 0, bytes: 0 },
-    spool: { condition: 'ok', notifications: 0, bytes: 0, maxBytes: 0 },
-  });
+/** The state of the ingest path, for readers that must not depend on `ingest`. */
+export abstract class IngestStatus {
+  abstract read(): IngestStatusReport;
+
+  /** Asks PostgreSQL how full the quarantine is. If PostgreSQL does not answer, the last report stays. */
+  abstract refreshQuarantine(): Promise<void>;
 }

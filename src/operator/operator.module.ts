@@ -1,7 +1,6 @@
 import { Module } from '@nestjs/common';
 import { AccessModule } from '../access/access.module.js';
 import { IngestModule } from '../ingest/ingest.module.js';
-import { HealthModule } from '../health/health.module.js';
 import { QueryModule } from '../query/query.module.js';
 import { AuditController } from './audit/audit.controller.js';
 import { AuditReader } from './audit/audit.reader.js';
@@ -18,7 +17,7 @@ import { ReplayService } from './quarantine/replay.service.js';
 
 /** What an operator does with what is kept. It uses both halves; neither knows of it. */
 @Module({
-  imports: [AccessModule, IngestModule, QueryModule, HealthModule],
+  imports: [AccessModule, IngestModule, QueryModule],
   controllers: [QuarantineController, QuarantineCommandsController, ErasuresController, AuditController],
   providers: [
     QuarantineReader,

@@ -2,7 +2,6 @@ import { Module } from '@nestjs/common';
 import { AccessModule } from '../access/access.module.js';
 import { CasesController } from './cases/cases.controller.js';
 import { CasesReader } from './cases/cases.reader.js';
-import { HealthModule } from '../health/health.module.js';
 import { FeedController } from './feed/feed.controller.js';
 import { FeedService } from './feed/feed.service.js';
 import { FeedReader } from './feed/feed.reader.js';
@@ -25,7 +24,7 @@ import { WorkflowsReader } from './workflows/workflows.reader.js';
 
 /** Postgres → HTTP. */
 @Module({
-  imports: [AccessModule, HealthModule],
+  imports: [AccessModule],
   controllers: [
     WorkflowsController,
     ExportController,

@@ -12,7 +12,7 @@ import { type Config, parseConfig } from '../../src/config/config.js';
 import { QUERY } from '../../src/database/data-source.js';
 import { IngestLifecycle } from '../../src/ingest/ingest-lifecycle.js';
 import { PROVIDER_EXAMPLE } from '../../src/ingest/notification/provider-example.js';
-import { prepareShutdown } from '../../src/shutdown.js';
+import { shutDown } from '../../src/shutdown.js';
 import { createDatabase, type TestDatabase } from './database.js';
 
 export const TOKEN = 'test-webhook-token';
@@ -59,7 +59,6 @@ export async function startService({
   const settings = parseConfig({ ...required, ...UNLIMITED });
   const dataDir = await mkdtemp(join(tmpdir(), 'airudder-service-'));
   const app = await createApp({ ...settings, dataDir, apiKeys: KEYS, ...config }, own.url, false);
-  const shutdown = prepareShutdown(app);
   for (const name of [undefined, QUERY]) await app.get<DataSource>(getDataSourceToken(name)).initialize();
   await app.get(IngestLifecycle).open();
   await app.listen(0, '127.0.0.1');
@@ -74,7 +73,7 @@ export async function startService({
     complete: async (body) => expect((await post(body)).status).toBe(200),
     get: async (path, key = ALL_KEY) => send(`${url}${path}`, { headers: { authorization: `Bearer ${key}` } }),
     stop: async () => {
-      await shutdown();
+      await shutDown(app);
       await rm(dataDir, { recursive: true });
       if (!database) await own.drop();
     },

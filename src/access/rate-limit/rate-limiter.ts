@@ -65,7 +65,7 @@ export class RateLimiter {
     const exceeded = shares.find(({ isExceeded }) => isExceeded);
     if (!exceeded) return;
     const { quota, seconds } = exceeded;
-    this.metrics.countLimited(quota.name);
+    this.metrics.rateLimited.inc({ limit: quota.name });
     response.setHeader('Retry-After', String(seconds));
     throw new Problem(
       'too_many_requests',

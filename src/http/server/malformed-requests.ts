@@ -1,8 +1,9 @@
-import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { newId } from '../../database/ids.js';
 import { Problem, type ProblemCode } from '../problem/problem.js';
 import { assignRequestId, requestIdOf } from '../request-id.js';
+import type { RequestStep } from './request-chain.js';
 import { sendProblem, sendProblemRaw } from '../problem/send-problem.js';
 
 /** What Node calls that which keeps it from reading a request, and what it is called here. */
@@ -44,7 +45,6 @@ export function handleMalformedRequests(server: Server, tell: (reason: string) =
     refuse(response, new Problem('expectation_failed', 'Expect can only be 100-continue.'));
   });
   server.on('drop', () => tell('too_many_connections'));
-  requireHostHeader(server);
 }
 
 function toProblem(code: string, socket: Socket): Problem {
@@ -64,14 +64,11 @@ function refuseOn(socket: Socket, problem: Problem): void {
   } else sendProblemRaw(socket, problem, response ? requestIdOf(response) : newId());
 }
 
-/** RFC 9112, 3.2: a request of HTTP/1.1 without Host is refused. */
-function requireHostHeader(server: Server): void {
-  const [serve] = server.listeners('request') as [RequestListener];
-  server.removeAllListeners('request').on('request', (request, response) => {
-    if (request.headers.host !== undefined || request.httpVersion === '1.0') return serve(request, response);
-    refuse(response, new Problem('malformed_request', 'The header Host is missing.'));
-  });
-}
+/** The step of the request chain that refuses HTTP/1.1 without Host: RFC 9112, section 3.2. */
+export const requireHostHeader: RequestStep = (request, response, next) => {
+  if (request.headers.host !== undefined || request.httpVersion === '1.0') next();
+  else refuse(response, new Problem('malformed_request', 'The header Host is missing.'));
+};
 
 function refuse(response: ServerResponse, problem: Problem): void {
   assignRequestId(response);

@@ -45,7 +45,7 @@ export class QuarantineWriter {
 
   /** As far as is known: while PostgreSQL is away, what was so before. */
   hasRoomFor(body: Buffer): boolean {
-    return !this.usage.seen || this.usage.hasRoom(this.usage.seen, body.length);
+    return !this.usage.latest || this.usage.hasRoom(this.usage.latest, body.length);
   }
 
   /**

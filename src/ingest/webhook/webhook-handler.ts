@@ -7,14 +7,13 @@ import { describeError } from '../../database/errors.js';
 import { Problem } from '../../http/problem/problem.js';
 import { requestIdOf } from '../../http/request-id.js';
 import { sendProblem } from '../../http/problem/send-problem.js';
-import { IngestStatus } from '../../metrics/ingest-status.js';
 import { Metrics } from '../../metrics/metrics.js';
 import { isJsonByContentType, readBody } from './body-reader.js';
 import { type Acceptance, NotificationBuffer } from '../write/notification-buffer.js';
 import { judge, type Kind, KINDS, type Receipt } from '../notification/notification.js';
 import { Rejection } from '../notification/rejection.js';
 import { overloaded, type Admission, AdmissionControl } from './admission.js';
-import { Spool, SpoolError } from '../spool/spool.js';
+import { SpoolError } from '../spool/spool.js';
 
 export const WEBHOOK_PATH = '/webhooks/airudder';
 
@@ -33,16 +32,7 @@ export class WebhookHandler {
     private readonly room: AdmissionControl,
     private readonly buffer: NotificationBuffer,
     private readonly metrics: Metrics,
-    spool: Spool,
-    state: IngestStatus,
-  ) {
-    state.read = () => {
-      const { isClosed, isSpooling } = buffer;
-      const { report } = spool;
-      const isAccepting = !room.isFull && !isClosed && (!isSpooling || report.condition === 'ok');
-      return { isAccepting, isSpooling, waiting: room.inUse, spool: report };
-    };
-  }
+  ) {}
 
   /** Reads, judges and keeps one notification, and answers the request. Never throws. */
   async receive(request: IncomingMessage, response: ServerResponse, token: string, kind: string): Promise<void> {
@@ -63,7 +53,7 @@ export class WebhookHandler {
 
   private async admit(id: string, kind: string, request: IncomingMessage): Promise<Acceptance> {
     if (!isKind(kind)) throw notFound();
-    this.metrics.countReceived();
+    this.metrics.notificationsReceived.inc();
     const place = this.room.tryAcquire();
     if (!place) throw overloaded();
     try {
@@ -91,7 +81,7 @@ export class WebhookHandler {
   }
 
   private answer(response: ServerResponse, acceptance: Acceptance): void {
-    this.metrics.countAccepted(acceptance);
+    this.metrics.notificationsAccepted.inc({ verdict: acceptance });
     response.writeHead(200, {
       'Content-Type': 'application/json; charset=utf-8',
       'Content-Length': ACCEPTED.length,
@@ -107,7 +97,7 @@ export class WebhookHandler {
     if (!(error instanceof Problem) && !(error instanceof SpoolError)) {
       this.#logger.error('notification not kept', { request_id: requestIdOf(response), error: describeError(error) });
     }
-    this.metrics.countRefused(problem.code);
+    this.metrics.notificationsRefused.inc({ reason: problem.code });
     sendProblem(response, problem);
   }
 }

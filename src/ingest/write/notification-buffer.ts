@@ -164,7 +164,8 @@ export class NotificationBuffer {
     const rest = [...unsettled.values()];
     unsettled.clear(); // a commit that comes late after all finds nobody to tell
     await this.toSpool(rest);
-    this.metrics.observeCommit(entries.length, (performance.now() - beganAt) / 1000);
+    this.metrics.commitSize.observe(entries.length);
+    this.metrics.commitDuration.observe((performance.now() - beganAt) / 1000);
   }
 
   private settle(unsettled: Map<Notification, Entry>): WriteObserver {

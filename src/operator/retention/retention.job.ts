@@ -77,7 +77,7 @@ export class RetentionJob implements OnModuleDestroy {
   async run(): Promise<void> {
     await Connection.use(this.dataSource, async (connection) => {
       const [lock] = await connection.query<{ is_mine: boolean }>(ACQUIRE_LOCK, []);
-      if (!lock?.is_mine) return this.metrics.clearOldestRows();
+      if (!lock?.is_mine) return this.metrics.oldestRow.reset();
       try {
         await this.moveFeedStart(connection);
         await this.removeById(connection, 'bodies', REMOVE_BODIES);
@@ -146,7 +146,7 @@ export class RetentionJob implements OnModuleDestroy {
     while (!this.#stopping.signal.aborted) {
       const beganAt = performance.now();
       const { isOver, removed } = await step(pass);
-      this.metrics.countRemoved(rows, removed);
+      this.metrics.retentionRemoved.inc({ rows }, removed);
       all += removed;
       if (isOver) break;
       const pauseMs = removed > 0 ? PAUSE_FACTOR * (performance.now() - beganAt) : 0;
@@ -166,7 +166,8 @@ export class RetentionJob implements OnModuleDestroy {
   private async reportOldestRows(connection: Connection): Promise<void> {
     const bodiesAreGoneUpTo = this.#passes.get('bodies')?.after[1] ?? FIRST_ID;
     const [oldest] = await connection.query<Record<Rows, Date | null>>(READ_OLDEST, [bodiesAreGoneUpTo]);
-    for (const [rows, time] of Object.entries(oldest ?? {})) this.metrics.setOldestRow(rows, time);
+    for (const [rows, time] of Object.entries(oldest ?? {}))
+      this.metrics.oldestRow.set({ rows }, (time?.getTime() ?? 0) / 1000);
   }
 
   private cutoff(days: number | undefined): Date | undefined {

@@ -27,7 +27,7 @@ export const LAST_NOTIFICATION_AT = `(SELECT received_at FROM notifications ORDE
 
 @Injectable()
 export class IngestFreshness {
-  constructor(private readonly door: IngestStatus) {}
+  constructor(private readonly ingest: IngestStatus) {}
 
   /**
    * How it stands now: to be asked for before the statement is sent, lest a spool be drained between the two.
@@ -35,7 +35,7 @@ export class IngestFreshness {
    * @returns to be called with what the statement says of LAST_NOTIFICATION_AT
    */
   capture(): (lastNotificationAt: Date | null | undefined) => IngestionResponse {
-    const { isAccepting, isSpooling, spool } = this.door.read();
+    const { isAccepting, isSpooling, spool } = this.ingest.read();
     const degraded = !isAccepting || isSpooling || spool.notifications > 0;
     return (lastNotificationAt) => ({ last_notification_at: lastNotificationAt?.toISOString() ?? null, degraded });
   }

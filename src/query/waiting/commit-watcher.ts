@@ -80,7 +80,7 @@ export class CommitWatcher implements OnModuleDestroy {
 
   private count(change: 1 | -1): void {
     this.#watches += change;
-    this.metrics.setWatching(this.#watches);
+    this.metrics.watchingRequests.set(this.#watches);
   }
 
   private async tick(): Promise<void> {
