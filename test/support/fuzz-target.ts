@@ -150,7 +150,7 @@ function faultsOf({ status, headers, text, body }: Answer): string[] {
   if (status >= 500) faults.push(`it is ${status}`);
   if (!isUuid(requestId)) faults.push('it has no request id');
   if (status >= 400 && text !== '') {
-    const [known] = PROBLEMS[body['code'] as keyof typeof PROBLEMS] as readonly unknown[];
+    const known = PROBLEMS[body['code'] as keyof typeof PROBLEMS].status;
     if (known !== status || body['status'] !== status) faults.push(`its code is ${body['code']}`);
     if (body['request_id'] !== requestId) faults.push('its body has another request id');
     if (headers.get('content-type') !== 'application/problem+json; charset=utf-8') faults.push('it is no problem');

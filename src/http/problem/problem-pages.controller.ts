@@ -20,10 +20,10 @@ export class PagesController {
 }
 
 function renderPage(code: ProblemCode): string {
-  const [status, title, meaning, remedy] = PROBLEMS[code];
+  const { status, title, meaning, remedy } = PROBLEMS[code];
   const again = isRetryable(code)
-    ? 'Yes, with growing pauses.'
-    : 'No: as long as nothing else changes, the same request gets the same answer.';
+    ? 'Yes, with increasing delays.'
+    : 'No: the same request gets the same answer until something else changes.';
   return `${title}
 HTTP ${status}, code ${code}
 

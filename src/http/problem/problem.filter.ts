@@ -17,7 +17,7 @@ export class ProblemFilter implements ExceptionFilter {
       return;
     }
     const problem = toProblem(error);
-    const [status] = PROBLEMS[problem.code];
+    const { status } = PROBLEMS[problem.code];
     const isOurChoice = error instanceof Problem && error.cause === undefined; // such as: too many are at it
     if (status >= 500 && !isOurChoice) {
       const request = host.switchToHttp().getRequest<Request>();

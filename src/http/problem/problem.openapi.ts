@@ -62,7 +62,7 @@ class ProblemSchema {
 
 /** Documents the problems that an endpoint may answer with, one response for each status. */
 export function ApiProblems(...codes: ProblemCode[]): MethodDecorator & ClassDecorator {
-  const statuses = [...new Set(codes.map((code) => PROBLEMS[code][0]))];
+  const statuses = [...new Set(codes.map((code) => PROBLEMS[code].status))];
   return applyDecorators(
     ApiExtraModels(ProblemSchema),
     ...statuses.map((status) =>
@@ -70,7 +70,7 @@ export function ApiProblems(...codes: ProblemCode[]): MethodDecorator & ClassDec
         status,
         ...describeStatus(
           status,
-          codes.filter((code) => PROBLEMS[code][0] === status),
+          codes.filter((code) => PROBLEMS[code].status === status),
         ),
       }),
     ),
@@ -107,7 +107,7 @@ interface ProblemResponse {
 /** The response with this status, which tells of these problems. */
 export function describeStatus(status: number, codes: readonly ProblemCode[]): ProblemResponse {
   return {
-    description: codes.map((code) => `\`${code}\`: ${PROBLEMS[code][2]}`).join('\n\n'),
+    description: codes.map((code) => `\`${code}\`: ${PROBLEMS[code].meaning}`).join('\n\n'),
     headers: HEADERS[status] ?? {},
     content: {
       'application/problem+json': {
@@ -119,7 +119,7 @@ export function describeStatus(status: number, codes: readonly ProblemCode[]): P
 }
 
 function exampleOf(code: ProblemCode): Record<string, unknown> {
-  const [status, title, meaning] = PROBLEMS[code];
+  const { status, title, meaning } = PROBLEMS[code];
   const hasErrors = code === 'invalid_request' || code === 'invalid_fields';
   const path = code === 'invalid_request' ? 'limit' : 'rows[1].node_type';
   const message =

@@ -1,173 +1,186 @@
 import { HttpException } from '@nestjs/common';
 
-/** One thing that is wrong in a request: `path` says where (`rows[1].node_type`, empty for the whole), `message` what. */
+/** One invalid part of a request. */
 export interface FieldError {
+  /** Where: `rows[1].node_type`; empty for the whole request. */
   readonly path: string;
+  /** The rule that the value breaks. */
   readonly message: string;
 }
 
-/**
- * Every way in which a request can fail: HTTP status, title, and for the page that `type` leads to what it means and what
- * to do. A code is a promise to clients: it may be added, never renamed.
- */
+interface ProblemType {
+  readonly status: number;
+  readonly title: string;
+  /** Explains the problem on the page that `type` links to. */
+  readonly meaning: string;
+  /** Tells the reader of that page the next step. */
+  readonly remedy: string;
+}
+
+/** Every way in which a request can fail. A code is a promise to clients: codes are added, never renamed. */
 export const PROBLEMS = {
-  invalid_request: [
-    400,
-    'Invalid request',
-    'A parameter, or a field of the body, is missing, malformed or unknown; `errors` names each one.',
-    'Mend what `errors` names. /docs has every parameter and field with its rule.',
-  ],
-  invalid_cursor: [
-    400,
-    'Invalid cursor',
-    'The cursor was altered, or made for other filters.',
-    'Pass `next_cursor` as it came, with the filters of the list it came from, or start again without one.',
-  ],
-  not_json: [
-    400,
-    'Not JSON',
-    'The body is not a JSON text in UTF-8.',
-    'Look at how the body is made: it may be cut off, or in another encoding. A notification is kept in quarantine.',
-  ],
-  invalid_fields: [
-    400,
-    'Invalid notification',
-    'A field is missing or is not what the provider documents; `errors` names each one.',
-    'Nothing is lost: the notification is kept in quarantine, as it came. Mend what `errors` names, and send it anew.',
-  ],
-  undecodable_body: [
-    400,
-    'Undecodable body',
-    'The body is not in the coding that Content-Encoding names.',
-    'Compress the body as Content-Encoding says, or leave out the header. A notification is kept in quarantine.',
-  ],
-  unstorable: [
-    400,
-    'Unstorable notification',
-    'The database refused the content itself.',
-    'Nothing is lost: the notification is kept in quarantine, as it came. Ask whoever runs this service to look at it.',
-  ],
-  incomplete_body: [
-    400,
-    'Incomplete body',
-    'The connection ended before the whole body arrived. Nothing was kept.',
-    'Send it again. If it happens often, look at time limits of what stands between.',
-  ],
-  unauthorized: [
-    401,
-    'Unauthorized',
-    'The request carries no API key, or one that is not known.',
-    'Send `Authorization: Bearer <key>`, with a key from whoever runs this service. The webhook token is no API key.',
-  ],
-  insufficient_scope: [
-    403,
-    'Insufficient scope',
-    'The API key is known, but lacks the scope that this endpoint needs.',
-    'Ask whoever runs this service for a key with that scope. /docs tells the scope of each endpoint.',
-  ],
-  not_found: [
-    404,
-    'Not found',
-    'There is nothing at this address. A wrong webhook token and an unknown kind get this answer too.',
-    'Compare the address with /docs, and an id with the answer that it came from. At the webhook check the token.',
-  ],
-  cursor_expired: [
-    410,
-    'Cursor expired',
-    'Events of the change feed that come behind this cursor were removed for their age: going on would skip them.',
-    'Take a cursor with `from=now`, mirror the cases anew by their list or export, then follow the feed with that cursor.',
-  ],
-  method_not_allowed: [
-    405,
-    'Method not allowed',
-    'There is something at this address, but not for this method.',
-    'Use one of the methods in the header Allow.',
-  ],
-  not_acceptable: [
-    406,
-    'Not acceptable',
-    'The header Accept rules out every content type that this endpoint answers with.',
-    'Add to Accept a content type that `detail` names, or leave out the header.',
-  ],
-  not_seen: [
-    404,
-    'Not seen',
-    'Asked with `strict`: nothing was received of some of the cases; `errors` names each one.',
-    'Ask again later, or with `Prefer: wait=60` to wait for them, or without `strict` to be told of the others.',
-  ],
-  body_too_large: [
-    413,
-    'Body too large',
-    'The body is larger than is accepted here, before or after decompression. Nothing was kept.',
-    'Send less at once. For notifications the limit is the setting BODY_LIMIT_BYTES.',
-  ],
-  unsupported_media_type: [
-    415,
-    'Unsupported media type',
-    'The body is not JSON by its Content-Type, or its Content-Encoding is not known.',
-    'Send `Content-Type: application/json`, and the body as it is or in gzip, deflate or br. A notification is kept in quarantine.',
-  ],
-  too_many_requests: [
-    429,
-    'Too many requests',
-    'This API key or address asked too often within a minute, or sent too many wrong tokens or keys.',
-    'Wait as many seconds as the header Retry-After says. RateLimit and RateLimit-Policy tell how much is left of what.',
-  ],
-  malformed_request: [
-    400,
-    'Malformed request',
-    'What came is not HTTP/1.1, or lacks the header Host. The connection is closed.',
-    'Look at the client, or at what stands between: it sends what no HTTP server understands.',
-  ],
-  request_timeout: [
-    408,
-    'Request timeout',
-    'The request did not arrive whole in time: its head within 10 seconds, all of it within 15. Nothing was kept.',
-    'Send it again, faster. If it happens often, look at the network and at what stands between.',
-  ],
-  expectation_failed: [
-    417,
-    'Expectation failed',
-    'The header Expect asks for something other than `100-continue`.',
-    'Leave out the header Expect.',
-  ],
-  headers_too_large: [
-    431,
-    'Headers too large',
-    'The address and the headers together have more than 16 KiB.',
-    'Ask for less in one address: `POST /v1/cases/lookup` takes many cases in its body. Look at what stands between, too.',
-  ],
-  internal_error: [
-    500,
-    'Internal error',
-    'A fault of this service.',
-    'Tell whoever runs this service the `request_id`: it leads to the log.',
-  ],
-  quarantine_full: [
-    503,
-    'Quarantine full',
-    'The notification is not valid, and there is no room to keep it for whoever runs this service to look at. It was not kept.',
-    'Valid notifications are accepted as ever. Whoever runs this service has to replay or discard what is in quarantine, or ' +
-      'raise QUARANTINE_MAX_ROWS or QUARANTINE_MAX_BYTES.',
-  ],
-  service_unavailable: [
-    503,
-    'Service unavailable',
-    'The service cannot do its work just now, or is being stopped. A notification was not kept.',
-    'Send it again after as many seconds as the header Retry-After says.',
-  ],
-} as const satisfies Record<string, readonly [status: number, title: string, meaning: string, remedy: string]>;
+  invalid_request: {
+    status: 400,
+    title: 'Invalid request',
+    meaning: 'A parameter or a field of the body is missing, malformed or unknown. `errors` names each one.',
+    remedy: 'Fix the fields listed in `errors`. /docs describes every parameter and field.',
+  },
+  invalid_cursor: {
+    status: 400,
+    title: 'Invalid cursor',
+    meaning: 'The cursor was altered, or belongs to a list with other filters.',
+    remedy: 'Pass `next_cursor` unchanged, with the same filters. Or start again without a cursor.',
+  },
+  not_json: {
+    status: 400,
+    title: 'Not JSON',
+    meaning: 'The body is not JSON text in UTF-8.',
+    remedy:
+      'Check how the client builds the body. It may be truncated or in another encoding. A notification is stored in ' +
+      'quarantine.',
+  },
+  invalid_fields: {
+    status: 400,
+    title: 'Invalid notification',
+    meaning: 'A field is missing or breaks the rules that the provider documents. `errors` names each one.',
+    remedy: 'Nothing is lost: the quarantine stores the notification as received. Fix the fields and resend it.',
+  },
+  undecodable_body: {
+    status: 400,
+    title: 'Undecodable body',
+    meaning: 'The body does not match its Content-Encoding.',
+    remedy: 'Encode the body as Content-Encoding says, or omit the header. A notification is stored in quarantine.',
+  },
+  unstorable: {
+    status: 400,
+    title: 'Unstorable notification',
+    meaning: 'The database rejects the content of the notification.',
+    remedy: 'Nothing is lost: the quarantine stores the notification as received. Ask the service operator to inspect it.',
+  },
+  incomplete_body: {
+    status: 400,
+    title: 'Incomplete body',
+    meaning: 'The connection closed before the whole body arrived. Nothing is stored.',
+    remedy: 'Send it again. If it happens often, check the timeouts of the proxies in between.',
+  },
+  unauthorized: {
+    status: 401,
+    title: 'Unauthorized',
+    meaning: 'The request has no API key, or an unknown one.',
+    remedy: 'Send `Authorization: Bearer <key>` with a key from the service operator. The webhook token is not an API key.',
+  },
+  insufficient_scope: {
+    status: 403,
+    title: 'Insufficient scope',
+    meaning: 'The API key lacks the scope that this endpoint needs.',
+    remedy: 'Ask the service operator for a key with that scope. /docs lists the scope of each endpoint.',
+  },
+  not_found: {
+    status: 404,
+    title: 'Not found',
+    meaning: 'The path or the id does not exist. A wrong webhook token and an unknown kind get the same answer.',
+    remedy: 'Compare the path with /docs, and the id with the response that it came from. At the webhook, check the token.',
+  },
+  cursor_expired: {
+    status: 410,
+    title: 'Cursor expired',
+    meaning: 'Retention removed events of the change feed after this cursor. Continuing would skip them.',
+    remedy: 'Get a cursor with `from=now`, copy the cases by list or export, then follow the feed from that cursor.',
+  },
+  method_not_allowed: {
+    status: 405,
+    title: 'Method not allowed',
+    meaning: 'The path exists, but not with this method.',
+    remedy: 'Use a method from the Allow header.',
+  },
+  not_acceptable: {
+    status: 406,
+    title: 'Not acceptable',
+    meaning: 'The Accept header excludes every content type of this endpoint.',
+    remedy: 'Add a content type from `detail` to Accept, or omit the header.',
+  },
+  not_seen: {
+    status: 404,
+    title: 'Not seen',
+    meaning: 'The request has `strict`, and no notification of some cases has arrived. `errors` names each one.',
+    remedy: 'Ask again later, wait with `Prefer: wait=60`, or omit `strict` to get the other cases.',
+  },
+  body_too_large: {
+    status: 413,
+    title: 'Body too large',
+    meaning: 'The body exceeds the limit before or after decompression. Nothing is stored.',
+    remedy: 'Send less at once. BODY_LIMIT_BYTES sets the limit for notifications.',
+  },
+  unsupported_media_type: {
+    status: 415,
+    title: 'Unsupported media type',
+    meaning: 'The Content-Type is not JSON, or the Content-Encoding is unknown.',
+    remedy:
+      'Send `Content-Type: application/json`, without encoding or with gzip, deflate or br. A notification is stored in ' +
+      'quarantine.',
+  },
+  too_many_requests: {
+    status: 429,
+    title: 'Too many requests',
+    meaning: 'This API key or address exceeds its requests per minute, or sends too many wrong tokens or keys.',
+    remedy: 'Wait for the seconds in Retry-After. RateLimit and RateLimit-Policy show the remaining requests.',
+  },
+  malformed_request: {
+    status: 400,
+    title: 'Malformed request',
+    meaning: 'The request is not HTTP/1.1, or lacks the Host header. The server closes the connection.',
+    remedy: 'Check the client and the proxies in between: they send invalid HTTP.',
+  },
+  request_timeout: {
+    status: 408,
+    title: 'Request timeout',
+    meaning: 'The headers took more than 10 seconds, or the whole request more than 15. Nothing is stored.',
+    remedy: 'Send it again. If it happens often, check the network and the proxies in between.',
+  },
+  expectation_failed: {
+    status: 417,
+    title: 'Expectation failed',
+    meaning: 'The Expect header has a value other than `100-continue`.',
+    remedy: 'Omit the Expect header.',
+  },
+  headers_too_large: {
+    status: 431,
+    title: 'Headers too large',
+    meaning: 'The address and the headers together exceed 16 KiB.',
+    remedy: 'Shorten the address: `POST /v1/cases/lookup` takes many cases in its body. Check the proxies in between, too.',
+  },
+  internal_error: {
+    status: 500,
+    title: 'Internal error',
+    meaning: 'The service has a fault.',
+    remedy: 'Report the `request_id` to the service operator, who finds it in the log.',
+  },
+  quarantine_full: {
+    status: 503,
+    title: 'Quarantine full',
+    meaning: 'The notification is invalid, and the quarantine has no space for it. It is not stored.',
+    remedy:
+      'Valid notifications are still accepted. The service operator replays or discards the quarantine, or raises ' +
+      'QUARANTINE_MAX_ROWS or QUARANTINE_MAX_BYTES.',
+  },
+  service_unavailable: {
+    status: 503,
+    title: 'Service unavailable',
+    meaning: 'The service cannot handle the request now, or is shutting down. A notification is not stored.',
+    remedy: 'Send it again after the seconds in Retry-After.',
+  },
+} as const satisfies Record<string, ProblemType>;
 
 export type ProblemCode = keyof typeof PROBLEMS;
 
 const RETRYABLE: ReadonlySet<ProblemCode> = new Set(['incomplete_body', 'request_timeout', 'too_many_requests']);
 
-/** Whether the very same request may fare better later. Every other problem comes of the request itself. */
+/** The same request may succeed later. Every other problem is in the request itself. */
 export function isRetryable(code: ProblemCode): boolean {
-  return PROBLEMS[code][0] >= 500 || RETRYABLE.has(code);
+  return PROBLEMS[code].status >= 500 || RETRYABLE.has(code);
 }
 
-/** A failure that the client is told of as RFC 9457 problem details. A cause is only logged. */
+/** A failure that the client gets as RFC 9457 problem details. Its cause is only logged. */
 export class Problem extends HttpException {
   constructor(
     readonly code: ProblemCode,
@@ -175,6 +188,6 @@ export class Problem extends HttpException {
     readonly errors?: readonly FieldError[],
     cause?: unknown,
   ) {
-    super(detail, PROBLEMS[code][0], { cause });
+    super(detail, PROBLEMS[code].status, { cause });
   }
 }

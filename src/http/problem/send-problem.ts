@@ -11,7 +11,7 @@ const LINGER_MS = 2_000;
 
 /** Answers with `application/problem+json` (RFC 9457). */
 export function sendProblem(response: ServerResponse, problem: Problem): void {
-  const [status] = PROBLEMS[problem.code];
+  const { status } = PROBLEMS[problem.code];
   const body = renderProblem(problem, requestIdOf(response));
   if (status === 401) response.setHeader('WWW-Authenticate', 'Bearer');
   if (status === 503) response.setHeader('Retry-After', String(RETRY_AFTER_S));
@@ -32,7 +32,7 @@ function end(response: ServerResponse, body: string): void {
 
 /** Answers where Node has no response to answer with, and closes the connection. */
 export function sendProblemRaw(socket: Socket, problem: Problem, id: string): void {
-  const [status] = PROBLEMS[problem.code];
+  const { status } = PROBLEMS[problem.code];
   const body = renderProblem(problem, id);
   const headers = { ...headersOf(body), [ID_HEADER]: id, Date: new Date().toUTCString(), Connection: 'close' };
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
@@ -41,7 +41,7 @@ export function sendProblemRaw(socket: Socket, problem: Problem, id: string): vo
 }
 
 function renderProblem({ code, detail, errors }: Problem, requestId: string): string {
-  const [status, title] = PROBLEMS[code];
+  const { status, title } = PROBLEMS[code];
   return JSON.stringify({
     type: `/docs/problems/${code}`,
     title,
