@@ -2,8 +2,8 @@ import { afterAll, describe, expect, inject, it } from 'vitest';
 import { readMutations } from './table.js';
 import { Workspace } from './workspace.js';
 
-const serverUrl = inject('serverUrl');
-const workspaces = [await Workspace.create(serverUrl), await Workspace.create(serverUrl)];
+const settings = { TEST_DATABASE_URL: inject('serverUrl'), TEST_CLUSTER: inject('cluster') };
+const workspaces = [await Workspace.create(settings), await Workspace.create(settings)];
 const idle = [...workspaces];
 
 /** A test that fails on the unchanged code catches nothing. Rows with the same tests share this run. */

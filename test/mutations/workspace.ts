@@ -28,15 +28,19 @@ interface Report {
   }[];
 }
 
+interface TestSettings {
+  readonly TEST_DATABASE_URL: string;
+  readonly TEST_CLUSTER: string;
+}
+
 /** A built copy of the checkout, uncommitted changes included, in which one file at a time is mutated. */
 export class Workspace {
   private constructor(
     private readonly directory: string,
-    private readonly serverUrl: string,
+    private readonly settings: TestSettings,
   ) {}
 
-  /** @param serverUrl the PostgreSQL that the tests use */
-  static async create(serverUrl: string): Promise<Workspace> {
+  static async create(settings: TestSettings): Promise<Workspace> {
     const directory = await mkdtemp(path.join(tmpdir(), 'airudder-mutate-'));
     const listing = ['ls-files', '-z', '--cached', '--others', '--exclude-standard'];
     const { stdout } = await run('git', listing, { cwd: ROOT });
@@ -44,7 +48,7 @@ export class Workspace {
     for (const file of [...listed, 'dist'])
       await cp(path.join(ROOT, file), path.join(directory, file), { recursive: true });
     await symlink(path.join(ROOT, 'node_modules'), path.join(directory, 'node_modules'));
-    return new Workspace(directory, serverUrl);
+    return new Workspace(directory, settings);
   }
 
   /** @throws if the text does not occur exactly once */
@@ -106,7 +110,7 @@ export class Workspace {
 
   private environment(): NodeJS.ProcessEnv {
     const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('VITEST') && name !== 'NODE_ENV');
-    return { ...Object.fromEntries(inherited), TEST_DATABASE_URL: this.serverUrl };
+    return { ...Object.fromEntries(inherited), ...this.settings };
   }
 }
 

@@ -20,13 +20,12 @@ declare module 'vitest' {
 }
 
 /**
- * Makes one cluster that test files copy, starts a copy of it for the whole run unless TEST_DATABASE_URL names a server,
+ * Makes one cluster that test files copy unless TEST_CLUSTER names one, starts a copy of it for the whole run unless TEST_DATABASE_URL names a server,
  * and migrates one database that every test file clones.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const directory = await mkdtemp(path.join(tmpdir(), 'airudder-test-'));
-  const cluster = path.join(directory, 'cluster');
-  await (await startEmbeddedPostgres(cluster, CLUSTER_PASSWORD)).stop();
+  const cluster = process.env['TEST_CLUSTER'] ?? (await makeCluster(path.join(directory, 'cluster')));
   const { serverUrl, stop } = await startServer(cluster, path.join(directory, 'postgres'));
   const template = `airudder_template_${randomBytes(4).toString('hex')}`;
   await queryAt(serverUrl, `CREATE DATABASE ${template}`);
@@ -41,6 +40,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
     await stop();
     await rm(directory, { recursive: true });
   };
+}
+
+async function makeCluster(directory: string): Promise<string> {
+  await (await startEmbeddedPostgres(directory, CLUSTER_PASSWORD)).stop();
+  return directory;
 }
 
 async function startServer(
