@@ -9,6 +9,7 @@ import { MetricsModule } from './metrics/metrics.module.js';
 import { OperatorModule } from './operator/operator.module.js';
 import { ConnectionTracker } from './http/server/connection-tracker.js';
 import { PagesController } from './http/problem/problem-pages.controller.js';
+import { RestModule } from './http/rest/rest.module.js';
 import { QueryModule } from './query/query.module.js';
 
 /** The whole service, for one configuration. */
@@ -23,6 +24,7 @@ export class AppModule {
         dataSource(databaseUrl, INGEST_POOL),
         dataSource(databaseUrl, QUERY_POOL, QUERY, config.databaseReadUrls),
         MetricsModule,
+        RestModule,
         AccessModule,
         HealthModule,
         IngestModule,

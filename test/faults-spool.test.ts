@@ -253,7 +253,7 @@ test('a check of the spool that somebody ends proves no damage, other than one t
     const ending = path.join(folder, 'ending.mjs');
     await writeFile(
       ending,
-      `if (process.argv[1].includes('spool-check')) for (;;) process.kill(process.pid, '${signal}');`,
+      `if (process.argv[1].includes('verify-volume')) for (;;) process.kill(process.pid, '${signal}');`,
     );
     const { url } = await stage.startService(database, folder, {
       NODE_OPTIONS: `--import=${pathToFileURL(ending).href}`,

@@ -288,7 +288,7 @@ describe('Accept', () => {
 
 test.each(Object.entries(PROBLEMS))(
   'the page of the problem %s says what it means, what to do, and whether to try again',
-  async (code, [status, title, meaning, remedy]) => {
+  async (code, { status, title, meaning, remedy }) => {
     const { text } = await send(`${service.url}/docs/problems/${code}`);
     for (const told of [`HTTP ${status}`, title, meaning, remedy]) expect(text).toContain(told);
     expect(text).toMatch(status >= 500 || PASSING.has(code) ? /Yes/ : /No:/);

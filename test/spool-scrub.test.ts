@@ -136,7 +136,7 @@ test('killed at any moment of a scrub it has every record, and the next start en
       for (;;) {
         await spool.append(records('${GONE}', 6));
         await removeAll('${GONE}');
-        await spool.scrub();
+        await spool.compactAll();
       }`);
     await once(createInterface(child.stdout), 'line');
     await sleep(10 + 30 * Math.random() * n);
@@ -181,7 +181,7 @@ test('processes that share it close and delete what others add to, and nothing t
         const [record] = records('${GONE}', 1);
         await spool.append([record]);
         console.log(record.receipt.id);
-        if (Math.random() < 0.1) await spool.tidy();
+        if (Math.random() < 0.1) await spool.compactIfIdle();
       }`);
     createInterface(child.stdout).on('line', (id) => accepted.push(id));
     return child;
@@ -275,7 +275,8 @@ test('a spool as it was made before is taken over as it is, and deleted when it 
 
 /** A process of its own with a spool in the same folder. */
 function program(text: string): ChildProcessByStdio<null, Readable, null> {
-  const from = (file: string): string => JSON.stringify(new URL(`../dist/src/ingest/${file}`, import.meta.url).href);
+  const from = (file: string): string =>
+    JSON.stringify(new URL(`../dist/src/ingest/spool/${file}`, import.meta.url).href);
   const child = spawn(
     process.execPath,
     [

@@ -1,7 +1,6 @@
 import { Module } from '@nestjs/common';
 import { AccessModule } from '../access/access.module.js';
 import { IngestModule } from '../ingest/ingest.module.js';
-import { QueryModule } from '../query/query.module.js';
 import { AuditController } from './audit/audit.controller.js';
 import { AuditReader } from './audit/audit.reader.js';
 import { ErasureService } from './erasure/erasure.service.js';
@@ -15,9 +14,9 @@ import { RetentionJob } from './retention/retention.job.js';
 import { QuarantineReader } from './quarantine/quarantine.reader.js';
 import { ReplayService } from './quarantine/replay.service.js';
 
-/** What an operator does with what is kept. It uses both halves; neither knows of it. */
+/** Commands and jobs of the operator. */
 @Module({
-  imports: [AccessModule, IngestModule, QueryModule],
+  imports: [AccessModule, IngestModule],
   controllers: [QuarantineController, QuarantineCommandsController, ErasuresController, AuditController],
   providers: [
     QuarantineReader,

@@ -6,16 +6,15 @@ import { FeedController } from './feed/feed.controller.js';
 import { FeedService } from './feed/feed.service.js';
 import { FeedReader } from './feed/feed.reader.js';
 import { FeedStream } from './feed/feed.stream.js';
-import { Cursors } from '../http/rest/cursor.js';
 import { IngestFreshness } from './cases/freshness.dto.js';
+import { LookupController } from './lookup/lookup.controller.js';
 import { LookupService } from './lookup/lookup.service.js';
 import { LookupReader } from './lookup/lookup.reader.js';
 import { ExportController } from './export/export.controller.js';
 import { ExportReader } from './export/export.reader.js';
 import { ExportService } from './export/export.service.js';
-import { NotificationsController } from './notifications/notifications.controller.js';
+import { CaseNotificationsController, NotificationsController } from './notifications/notifications.controller.js';
 import { NotificationsReader } from './notifications/notifications.reader.js';
-import { QueryRouter } from '../database/query-router.js';
 import { CommitWatcher } from './waiting/commit-watcher.js';
 import { StatsController } from './stats/stats.controller.js';
 import { StatsReader } from './stats/stats.reader.js';
@@ -28,7 +27,9 @@ import { WorkflowsReader } from './workflows/workflows.reader.js';
   controllers: [
     WorkflowsController,
     ExportController,
+    LookupController,
     CasesController,
+    CaseNotificationsController,
     NotificationsController,
     FeedController,
     StatsController,
@@ -37,8 +38,6 @@ import { WorkflowsReader } from './workflows/workflows.reader.js';
     WorkflowsReader,
     CasesReader,
     NotificationsReader,
-    Cursors,
-    QueryRouter,
     LookupService,
     LookupReader,
     CommitWatcher,
@@ -50,6 +49,5 @@ import { WorkflowsReader } from './workflows/workflows.reader.js';
     ExportService,
     StatsReader,
   ],
-  exports: [Cursors, QueryRouter],
 })
 export class QueryModule {}

@@ -55,7 +55,8 @@ export const PROBLEMS = {
     status: 400,
     title: 'Unstorable notification',
     meaning: 'The database rejects the content of the notification.',
-    remedy: 'Nothing is lost: the quarantine stores the notification as received. Ask the service operator to inspect it.',
+    remedy:
+      'Nothing is lost: the quarantine stores the notification as received. Ask the service operator to inspect it.',
   },
   incomplete_body: {
     status: 400,
@@ -67,7 +68,8 @@ export const PROBLEMS = {
     status: 401,
     title: 'Unauthorized',
     meaning: 'The request has no API key, or an unknown one.',
-    remedy: 'Send `Authorization: Bearer <key>` with a key from the service operator. The webhook token is not an API key.',
+    remedy:
+      'Send `Authorization: Bearer <key>` with a key from the service operator. The webhook token is not an API key.',
   },
   insufficient_scope: {
     status: 403,
@@ -79,7 +81,8 @@ export const PROBLEMS = {
     status: 404,
     title: 'Not found',
     meaning: 'The path or the id does not exist. A wrong webhook token and an unknown kind get the same answer.',
-    remedy: 'Compare the path with /docs, and the id with the response that it came from. At the webhook, check the token.',
+    remedy:
+      'Compare the path with /docs, and the id with the response that it came from. At the webhook, check the token.',
   },
   cursor_expired: {
     status: 410,
@@ -147,7 +150,8 @@ export const PROBLEMS = {
     status: 431,
     title: 'Headers too large',
     meaning: 'The address and the headers together exceed 16 KiB.',
-    remedy: 'Shorten the address: `POST /v1/cases/lookup` takes many cases in its body. Check the proxies in between, too.',
+    remedy:
+      'Shorten the address: `POST /v1/cases/lookup` takes many cases in its body. Check the proxies in between, too.',
   },
   internal_error: {
     status: 500,

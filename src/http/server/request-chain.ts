@@ -10,8 +10,7 @@ export type RequestStep = (request: IncomingMessage, response: ServerResponse, n
  * @param last takes the requests that every step passes on
  */
 export function composeRequestChain(steps: readonly RequestStep[], last: RequestListener): RequestListener {
-  return steps.reduceRight<RequestListener>(
-    (next, step) => (request, response) => step(request, response, () => void next(request, response as never)),
-    last,
-  );
+  return steps.reduceRight<RequestListener>((next, step) => {
+    return (request, response) => step(request, response, () => next(request, response));
+  }, last);
 }

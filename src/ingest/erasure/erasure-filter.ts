@@ -4,7 +4,7 @@ import { DataSource } from 'typeorm';
 import { Connection } from '../../database/connection.js';
 import type { Notification } from '../notification/notification.js';
 import { extractCaseIds, extractNumbers, type Subject } from './body-search.js';
-import { READ_ERASURES, READ_ERASURE_KEY } from '../write/batch.sql.js';
+import { READ_ERASURE_KEY, READ_ERASURES } from './erasure-filter.sql.js';
 
 /**
  * The erasures that have been decided, so that no delivery received before its person was erased is written afterwards, from

@@ -8,7 +8,7 @@ import { open, type RootDatabase } from 'lmdb';
 
 export type SpoolFile = RootDatabase<Buffer, Buffer>;
 
-/** Exit code of `spool-check`: it could read the file, and found it wrong. */
+/** Exit code of `verify-volume`: it could read the file, and found it wrong. */
 export const DAMAGED_EXIT_CODE = 65;
 
 /** Opens the LMDB environment of a spool, and makes it if there is none. */
@@ -61,7 +61,7 @@ export async function moveIfCorrupted(directory: string, spool: string): Promise
 }
 
 async function isDamaged(directory: string): Promise<boolean> {
-  const check = fileURLToPath(new URL('spool-check.js', import.meta.url));
+  const check = fileURLToPath(new URL('verify-volume.js', import.meta.url));
   // In a group of its own: Ctrl-C in a terminal is for the service, which then ends in order.
   const reader = spawn(process.execPath, [check, directory], { detached: true, stdio: 'ignore' });
   const [code, signal] = (await once(reader, 'exit')) as [number | null, NodeJS.Signals | null];

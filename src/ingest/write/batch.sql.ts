@@ -188,15 +188,3 @@ export const WRITE_BATCH: Statement = {
   FROM (SELECT * FROM named_workflows UNION ALL SELECT * FROM named_node_tasks) named
   WHERE is_renamed`,
 };
-
-/** Parameter: how many are known. By pk_erasures; numbers are given in the order of commits. */
-export const READ_ERASURES: Statement = {
-  name: 'read_erasures',
-  text: `SELECT number, erased_at, subject_digest FROM erasures WHERE number > $1 ORDER BY number`,
-};
-
-/** By pk_instance_secrets. */
-export const READ_ERASURE_KEY: Statement = {
-  name: 'read_erasure_key',
-  text: `SELECT secret FROM instance_secrets WHERE name = 'erasure'`,
-};

@@ -1,13 +1,39 @@
-import { ApiPropertyOptional, IntersectionType, PickType } from '@nestjs/swagger';
-import { IsIn, IsOptional } from 'class-validator';
+import { ApiPropertyOptional, IntersectionType } from '@nestjs/swagger';
+import { Transform } from 'class-transformer';
+import { IsIn, IsOptional, IsString } from 'class-validator';
+import { IsStorableText } from '../../database/storable-text.js';
 import { type Kind, KINDS } from '../../ingest/notification/notification.js';
 import { type RejectionReason, REJECTION_REASONS } from '../../ingest/notification/rejection.js';
-import { CaseFilter } from '../../query/cases/case-filter.dto.js';
 import { PageQuery } from '../../http/rest/page.js';
+import { plusFromSpace } from '../../http/rest/plus-sign.js';
 import { IsTime } from '../../http/rest/time.js';
 
+const once = { message: 'must be given once' };
+
 /** Which refused bodies; all conditions must hold. Ids match as far as they could be read from the body. */
-export class QuarantineFilter extends PickType(CaseFilter, ['workflow_id', 'case_id', 'callee_number'] as const) {
+export class QuarantineFilter {
+  @ApiPropertyOptional({ description: 'Of this workflow, for example `707c2a72791f4fcd9890120ccfe52983`.' })
+  @IsOptional()
+  @IsString(once)
+  @IsStorableText()
+  workflow_id?: string;
+
+  @ApiPropertyOptional({ description: "The customer's own id, whole, for example `test-caseid11`." })
+  @IsOptional()
+  @IsString(once)
+  @IsStorableText()
+  case_id?: string;
+
+  @ApiPropertyOptional({
+    description:
+      'The whole number as the provider sent it, for example `+62123456`. The plus sign may also be written `%2B`.',
+  })
+  @IsOptional()
+  @Transform(plusFromSpace)
+  @IsString(once)
+  @IsStorableText()
+  callee_number?: string;
+
   @ApiPropertyOptional({ enum: REJECTION_REASONS, description: 'Refused for this reason.' })
   @IsOptional()
   @IsIn(REJECTION_REASONS, { message: `must be one of ${REJECTION_REASONS.join(', ')}` })

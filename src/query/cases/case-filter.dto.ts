@@ -3,6 +3,7 @@ import { Transform } from 'class-transformer';
 import { IsBoolean, IsIn, IsOptional, IsString } from 'class-validator';
 import { IsStorableText } from '../../database/storable-text.js';
 import { PageQuery } from '../../http/rest/page.js';
+import { plusFromSpace } from '../../http/rest/plus-sign.js';
 import { IsTime } from '../../http/rest/time.js';
 
 const once = { message: 'must be given once' };
@@ -26,8 +27,7 @@ export class CaseFilter {
       'The whole number as the provider sent it, for example `+62123456`. The plus sign may also be written `%2B`.',
   })
   @IsOptional()
-  // In a query string "+" means a space, and no number begins with one: what arrives as a space was meant as a plus.
-  @Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? value.replace(/^ /, '+') : value))
+  @Transform(plusFromSpace)
   @IsString(once)
   @IsStorableText()
   callee_number?: string;

@@ -5,7 +5,8 @@ import { CurrentDisclosure, Disclosure } from '../../access/disclosure/disclosur
 import { ApiProblems } from '../../http/problem/problem.openapi.js';
 import { NoQuery } from '../../http/rest/validation.js';
 import { ApiIdParam, orNotFound, IdParam } from '../../http/rest/id-params.js';
-import { NotificationWithBodyResponse } from './notification.dto.js';
+import { ApiPage, PageQuery } from '../../http/rest/page.js';
+import { NotificationsPage, NotificationWithBodyResponse } from './notification.dto.js';
 import { NotificationsReader } from './notifications.reader.js';
 
 @Controller('v1/notifications')
@@ -36,5 +37,31 @@ export class NotificationsController {
     @Query() _none: NoQuery,
   ): Promise<NotificationWithBodyResponse> {
     return orNotFound(await this.notifications.get(id, sight));
+  }
+}
+
+/** The timeline of a case. */
+@Controller('v1/cases')
+@ApiTags('cases')
+@NeedsScope('read')
+@ApiProblems('invalid_request', 'unauthorized', 'insufficient_scope', 'internal_error', 'service_unavailable')
+export class CaseNotificationsController {
+  constructor(private readonly notifications: NotificationsReader) {}
+
+  @Get(':id/notifications')
+  @ApiOperation({
+    operationId: 'listCaseNotifications',
+    summary: 'The timeline of a case: every delivery with its verdict',
+    description: 'In order of receipt.',
+  })
+  @ApiIdParam('Id of the case in this service.', '0198c7a2-5f0f-7b11-8c2e-4d1f0a9b3c77')
+  @ApiPage(NotificationsPage)
+  @ApiProblems('invalid_request', 'invalid_cursor', 'not_found')
+  async listNotifications(
+    @IdParam() id: string,
+    @Query() query: PageQuery,
+    @CurrentDisclosure() sight: Disclosure,
+  ): Promise<NotificationsPage> {
+    return orNotFound(await this.notifications.listOfCase(id, query, sight));
   }
 }
