@@ -20,6 +20,7 @@ let database: TestDatabase;
 let service: ServiceProcess;
 let url: string;
 const answers: Answer[] = [];
+let fault: Awaited<ReturnType<typeof causeFault>>;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'airudder-leaks-'));
@@ -35,6 +36,7 @@ beforeAll(async () => {
   );
   url = await service.ready();
   await driveEverything();
+  fault = await causeFault();
 });
 afterAll(async () => {
   service.kill('SIGTERM');
@@ -89,6 +91,22 @@ async function driveEverything(): Promise<void> {
   }
 }
 
+/** Takes a table away from a read and a notification. */
+async function causeFault(): Promise<{ read: Answer; posted: Answer; logged: string }> {
+  const before = service.output().length;
+  await database.query(`ALTER TABLE case_node_tasks RENAME TO gone`);
+  const read = await send(`${url}/v1/cases?callee_number=${encodeURIComponent(NUMBER)}`, {
+    headers: { authorization: `Bearer ${REVEALING_KEY}` },
+  });
+  const posted = await send(`${url}${webhookPath(TOKEN)}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(notification({ case_id: CASE_ID, callee_number: `${NUMBER}2` })),
+  });
+  await database.query(`ALTER TABLE gone RENAME TO case_node_tasks`);
+  return { read, posted, logged: service.output().slice(before) };
+}
+
 test('no error, header or request id of any answer repeats a planted text', () => {
   expect(answers.length).toBeGreaterThan(25);
   for (const answer of answers) {
@@ -130,22 +148,11 @@ test('no log line has a planted text, and refusals are logged with their request
     expect(refusal).toMatchObject({ request_id: expect.any(String), reason: expect.any(String) });
 });
 
-test('a fault of our own is logged without values, and the client is told none', async () => {
-  const before = service.output().length;
-  await database.query(`ALTER TABLE case_node_tasks RENAME TO gone`);
-  const answer = await send(`${url}/v1/cases?callee_number=${encodeURIComponent(NUMBER)}`, {
-    headers: { authorization: `Bearer ${REVEALING_KEY}` },
-  });
-  const accepted = await send(`${url}${webhookPath(TOKEN)}`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(notification({ case_id: CASE_ID, callee_number: `${NUMBER}2` })),
-  });
-  await database.query(`ALTER TABLE gone RENAME TO case_node_tasks`);
-  expect(answer.body).toMatchObject({ status: 500, code: 'internal_error' });
-  expect(answer.text).not.toMatch(/case_node_tasks|SELECT|at /);
-  expect([accepted.status, accepted.text]).toEqual([200, '{}']); // in the spool, until somebody mends the database
-  const logged = service.output().slice(before);
+test('a fault of our own is logged without values, and the client is told none', () => {
+  const { read, posted, logged } = fault;
+  expect(read.body).toMatchObject({ status: 500, code: 'internal_error' });
+  expect(read.text).not.toMatch(/case_node_tasks|SELECT|at /);
+  expect([posted.status, posted.text]).toEqual([200, '{}']); // the spool keeps it until the table is back
   expect(logged.match(/"code":"42P01"/g)?.length).toBeGreaterThanOrEqual(2);
   for (const planted of PLANTED) expect(logged).not.toMatch(planted);
 });
