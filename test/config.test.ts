@@ -237,12 +237,12 @@ describe('settings', () => {
   });
 
   test("README's table of settings is the service's", async () => {
-    const table = await readFile('docs/settings.md', 'utf8'); // the README links to it
+    const readme = await readFile('docs/settings.md', 'utf8'); // the README links to it
     for (const [name, fallback, meaning] of SETTINGS) {
       const shown = /^[\w.]+$/.test(fallback) && fallback !== 'none' ? `\`${fallback}\`` : fallback;
-      expect(table).toMatch(new RegExp(`^\\| \`${name}\` *\\| ${escape(shown)} *\\| ${escape(meaning)} *\\|$`, 'm'));
+      expect(readme).toMatch(new RegExp(`^\\| \`${name}\` *\\| ${escape(shown)} *\\| ${escape(meaning)} *\\|$`, 'm'));
     }
-    const rows = table.match(/^\| `[A-Z_]+` /gm) ?? [];
+    const rows = readme.match(/^\| `[A-Z_]+` /gm) ?? [];
     expect(rows).toHaveLength(SETTINGS.length);
   });
 });
