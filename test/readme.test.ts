@@ -33,3 +33,14 @@ test('every endpoint of the document is in the README', async () => {
     expect(api).toContain(path.replace('{kind}', 'workflow-list-completion'));
   }
 });
+
+test('the versions of the internals that the code relies on are the installed ones', async () => {
+  const named = [...(await readFile('docs/internals.md', 'utf8')).matchAll(/`([@\w/-]+)` (\d+\.\d+\.\d+[\w.-]*)/g)];
+  const { packages } = JSON.parse(await readFile('package-lock.json', 'utf8')) as Lock;
+  expect(named.length).toBeGreaterThan(10);
+  for (const [, name = '', version] of named) expect(packages[`node_modules/${name}`]?.version, name).toBe(version);
+});
+
+interface Lock {
+  readonly packages: Readonly<Record<string, { readonly version: string } | undefined>>;
+}
