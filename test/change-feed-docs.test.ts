@@ -14,14 +14,15 @@ beforeAll(async () => {
 });
 afterAll(async () => service.stop());
 
-const text = readFileSync('docs/change-feed.md', 'utf8');
-const programIn = (language: string): string => new RegExp(`\`\`\`${language}\n(.*?)\`\`\``, 's').exec(text)?.[1] ?? '';
+const document = readFileSync('docs/change-feed.md', 'utf8');
+const programIn = (language: string): string =>
+  new RegExp(`\`\`\`${language}\n(.*?)\`\`\``, 's').exec(document)?.[1] ?? '';
 const has = (...commands: string[]): boolean => commands.every((command) => !spawnSync(command, ['--version']).error);
 
 const LANGUAGES = [
-  { language: 'ts', command: process.execPath, file: 'mirror.mjs', compile: toJavaScript, isHere: true },
-  { language: 'python', command: 'python3', file: 'mirror.py', isHere: has('python3') },
-  { language: 'sh', command: 'sh', file: 'mirror.sh', isHere: has('curl', 'jq') },
+  { language: 'ts', command: process.execPath, file: 'mirror.mjs', compile: toJavaScript, isAvailable: true },
+  { language: 'python', command: 'python3', file: 'mirror.py', isAvailable: has('python3') },
+  { language: 'sh', command: 'sh', file: 'mirror.sh', isAvailable: has('curl', 'jq') },
 ];
 
 function toJavaScript(program: string): string {
@@ -32,8 +33,8 @@ function toJavaScript(program: string): string {
 
 test.for(LANGUAGES)(
   'the loop in $language mirrors every completion, also what came while it was not running',
-  async ({ language, command, file, compile, isHere }, { skip }) => {
-    if (!isHere) skip('it needs programs that this machine does not have');
+  async ({ language, command, file, compile, isAvailable }, { skip }) => {
+    if (!isAvailable) skip('the programs of this language are not installed');
     const directory = await mkdtemp(path.join(tmpdir(), 'airudder-mirror-'));
     const program = programIn(language);
     await writeFile(path.join(directory, file), compile ? compile(program) : program);
@@ -43,28 +44,28 @@ test.for(LANGUAGES)(
 
     await complete(ids[0] as string);
     const first = run(command, file, directory);
-    await expect.poll(first.told, { timeout: 20_000 }).toContain(ids[0]);
+    await expect.poll(first.output, { timeout: 20_000 }).toContain(ids[0]);
     await complete(ids[1] as string);
-    await expect.poll(first.told, { timeout: 20_000 }).toContain(ids[1]);
+    await expect.poll(first.output, { timeout: 20_000 }).toContain(ids[1]);
     await expect.poll(async () => readFile(path.join(directory, 'cursor'), 'utf8')).not.toBe('');
     await first.kill();
     await complete(ids[2] as string);
     const second = run(command, file, directory);
-    await expect.poll(second.told, { timeout: 20_000 }).toContain(ids[2]);
+    await expect.poll(second.output, { timeout: 20_000 }).toContain(ids[2]);
     await second.kill();
-    expect(second.told()).not.toContain(ids[0]);
+    expect(second.output()).not.toContain(ids[0]);
     await rm(directory, { recursive: true });
   },
 );
 
-/** Runs it in a group of its own, so that what it starts ends with it. */
-function run(command: string, file: string, cwd: string): { told: () => string; kill: () => Promise<void> } {
+/** Runs the program in its own process group, so that its children end with it. */
+function run(command: string, file: string, cwd: string): { output: () => string; kill: () => Promise<void> } {
   const env = { PATH: process.env['PATH'], HOME: process.env['HOME'], URL: service.url, KEY: ALL_KEY };
   const child = spawn(command, [file], { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
-  let told = '';
-  child.stdout.on('data', (chunk: Buffer) => (told += chunk.toString()));
+  let text = '';
+  child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
   return {
-    told: () => told,
+    output: () => text,
     kill: async () => {
       process.kill(-(child.pid as number), 'SIGKILL');
       await once(child, 'close');

@@ -237,7 +237,7 @@ describe('settings', () => {
   });
 
   test("README's table of settings is the service's", async () => {
-    const readme = await readFile('README.md', 'utf8');
+    const readme = await readFile('docs/settings.md', 'utf8'); // the README links to it
     for (const [name, fallback, meaning] of SETTINGS) {
       const shown = /^[\w.]+$/.test(fallback) && fallback !== 'none' ? `\`${fallback}\`` : fallback;
       expect(readme).toMatch(new RegExp(`^\\| \`${name}\` *\\| ${escape(shown)} *\\| ${escape(meaning)} *\\|$`, 'm'));

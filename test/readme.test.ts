@@ -4,7 +4,7 @@ import { PROVIDER_EXAMPLE } from '../src/ingest/notification/provider-example.js
 
 const readme = await readFile('README.md', 'utf8');
 
-test.each(['README.md', 'SECURITY.md', 'docs/guarantees.md'])(
+test.each(['SECURITY.md', 'docs/guarantees.md', 'docs/internals.md'])(
   'every promise in %s names tests that exist',
   async (document) => {
     const text = await readFile(document, 'utf8');
@@ -27,8 +27,20 @@ test("the README's example is the provider's", () => {
 });
 
 test('every endpoint of the document is in the README', async () => {
+  const api = await readFile('docs/api.md', 'utf8'); // the README links to it
   const { paths } = JSON.parse(await readFile('openapi.json', 'utf8')) as { paths: object };
   for (const path of Object.keys(paths)) {
-    expect(readme).toContain(path.replace('{kind}', 'workflow-list-completion'));
+    expect(api).toContain(path.replace('{kind}', 'workflow-list-completion'));
   }
 });
+
+test('the versions of the internals that the code relies on are the installed ones', async () => {
+  const named = [...(await readFile('docs/internals.md', 'utf8')).matchAll(/`([@\w/-]+)` (\d+\.\d+\.\d+[\w.-]*)/g)];
+  const { packages } = JSON.parse(await readFile('package-lock.json', 'utf8')) as Lock;
+  expect(named.length).toBeGreaterThan(10);
+  for (const [, name = '', version] of named) expect(packages[`node_modules/${name}`]?.version, name).toBe(version);
+});
+
+interface Lock {
+  readonly packages: Readonly<Record<string, { readonly version: string } | undefined>>;
+}
