@@ -2,11 +2,9 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Problem } from '../problem/problem.js';
 import { QueryRouter } from '../../database/query-router.js';
+import { READ_KEY } from './cursor.sql.js';
 
 const SIGNATURE_BYTES = 16;
-
-/** By pk_instance_secrets. */
-const READ_KEY = `SELECT secret FROM instance_secrets WHERE name = 'cursor'`;
 
 /**
  * Makes and reads the opaque `next_cursor`: the sort key of the last row shown, signed together with the question.

@@ -103,3 +103,15 @@ export const REDACT_DISCARD_REASONS: Statement = {
   name: 'erasure_forget_remarks',
   text: `UPDATE quarantine_actions SET because = NULL WHERE strpos(because, $1) > 0`,
 };
+
+const COLUMNS = `number, id, erased_at, key_name, subject, removed`;
+
+/** Pages along pk_erasures. */
+export const LIST_ERASURES = `
+  SELECT ${COLUMNS} FROM erasures
+  WHERE number < $1
+  ORDER BY number DESC
+  LIMIT $2`;
+
+/** By uq_erasures_id. */
+export const GET_ERASURE = `SELECT ${COLUMNS} FROM erasures WHERE id = $1`;

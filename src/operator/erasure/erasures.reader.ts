@@ -3,18 +3,7 @@ import { Cursors } from '../../http/rest/cursor.js';
 import { type Page, type PageQuery, toPage } from '../../http/rest/page.js';
 import { QueryRouter } from '../../database/query-router.js';
 import { ErasureResponse, type ErasureRow } from './erasure.dto.js';
-
-const COLUMNS = `number, id, erased_at, key_name, subject, removed`;
-
-/** Pages along pk_erasures. */
-const LIST_ERASURES = `
-  SELECT ${COLUMNS} FROM erasures
-  WHERE number < $1
-  ORDER BY number DESC
-  LIMIT $2`;
-
-/** By uq_erasures_id. */
-const GET_ERASURE = `SELECT ${COLUMNS} FROM erasures WHERE id = $1`;
+import { GET_ERASURE, LIST_ERASURES } from './erasure.sql.js';
 
 @Injectable()
 export class ErasuresReader {

@@ -9,10 +9,7 @@ import { newId } from '../../database/ids.js';
 import type { Outcome } from '../../ingest/write/batch.js';
 import type { DiscardResponse } from './discard.dto.js';
 import type { QuarantineFilter } from './quarantine-query.dto.js';
-import { findStatement, type QuarantinePosition, REMOVE } from './quarantine.sql.js';
-
-/** An arbitrary constant that names the acts of operators among a database's advisory locks. */
-const ACTS_LOCK = 6_158_420_178;
+import { ACQUIRE_COMMAND_LOCK, ALLOW_IDLE, findStatement, type QuarantinePosition, REMOVE } from './quarantine.sql.js';
 
 /** What is done to refused bodies: by whom, and for a discard why. */
 interface OperatorAction {
@@ -47,9 +44,8 @@ export class QuarantineLock {
       const query: QuarantineTransaction['query'] = async (text, values) =>
         connection.query({ name: '', text }, values);
       return connection.transaction(async () => {
-        // It may be idle while the writer writes on a connection of its own: longer than a transaction of ours is otherwise.
-        await query(`SET LOCAL idle_in_transaction_session_timeout = '60s'`, []);
-        await query('SELECT pg_advisory_xact_lock($1)', [ACTS_LOCK]);
+        await query(ALLOW_IDLE, []);
+        await query(ACQUIRE_COMMAND_LOCK, []);
         return work(new QuarantineTransaction(query));
       });
     });

@@ -1,11 +1,6 @@
+import { type Bind, buildQuery, type ParameterizedQuery, toWhere } from '../../database/sql.js';
 import { parseTime } from '../../http/rest/time.js';
 import type { QuarantineFilter } from './quarantine-query.dto.js';
-
-/** A statement whose text depends on what it is asked for. */
-export interface ParameterizedQuery {
-  readonly text: string;
-  readonly parameters: unknown[];
-}
 
 /** Refused bodies go by their first receipt: time in milliseconds, then id. */
 export type QuarantinePosition = readonly [firstReceivedAtMs: number, id: string];
@@ -80,6 +75,15 @@ export function findStatement(
   );
 }
 
+/** Names the commands of operators among the advisory locks of a database: an arbitrary constant. */
+const COMMAND_LOCK = 6_158_420_178;
+
+/** Held until the end of the transaction. */
+export const ACQUIRE_COMMAND_LOCK = `SELECT pg_advisory_xact_lock(${COMMAND_LOCK})`;
+
+/** The transaction is idle while the writer writes on another connection, longer than other transactions may be. */
+export const ALLOW_IDLE = `SET LOCAL idle_in_transaction_session_timeout = '60s'`;
+
 /**
  * Parameters: ids of refused bodies, ids of the records, verdicts; who, which action, and why. What is recorded is what was removed:
  * a delivery that was counted until that moment is in it.
@@ -119,13 +123,6 @@ export function cursorScopeOf(filter: QuarantineFilter): (string | null)[] {
 const EQUAL = ['reason', 'kind', 'workflow_id', 'case_id', 'callee_number'] as const;
 const BOUNDS = ['received_from', 'received_to'] as const;
 
-type Bind = (value: unknown) => string;
-
-function buildQuery(toText: (bind: Bind) => string): ParameterizedQuery {
-  const parameters: unknown[] = [];
-  return { text: toText((value) => `$${parameters.push(value)}`), parameters };
-}
-
 /** In a body null is as good as nothing. */
 function where(filter: QuarantineFilter, bind: Bind, side: '<' | '>', behind: QuarantinePosition | undefined): string {
   const { received_from, received_to } = filter;
@@ -135,5 +132,5 @@ function where(filter: QuarantineFilter, bind: Bind, side: '<' | '>', behind: Qu
     ...(received_to ? [`first_received_at < ${bind(parseTime(received_to))}`] : []),
     ...(behind ? [`(first_received_at, id) ${side} (${bind(new Date(behind[0]))}, ${bind(behind[1])})`] : []),
   ];
-  return conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
+  return toWhere(conditions);
 }

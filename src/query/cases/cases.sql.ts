@@ -1,4 +1,8 @@
+import { buildQuery, type ParameterizedQuery, toWhere } from '../../database/sql.js';
+import { MAX_LIMIT } from '../../http/rest/page.js';
 import { limitByBytes } from './byte-limit.sql.js';
+import type { CaseQuery } from './case-filter.dto.js';
+import { selectMatches } from './case-filter.sql.js';
 
 /**
  * A label may be nearly as long as a body, and an answer may repeat it for every case and node task that it shows. Where
@@ -53,3 +57,37 @@ export const GET_CASE = selectCasesWhere('= $1');
 /** The first of some cases, given by a statement that selects them whole, as far as they fit into one answer. */
 export const limitCasesByBytes = (cases: string, order: string): string =>
   limitByBytes(cases, 'coalesce(octet_length(node_tasks::text), 0)', order);
+
+/** The newest id is the newest receipt. Reads pk_notifications. */
+export const LAST_NOTIFICATION_AT = `(SELECT received_at FROM notifications ORDER BY id DESC LIMIT 1)`;
+
+/** The statement of a page, with the total if asked for. Exported for the test that looks at its plan. */
+export function listStatement(
+  query: CaseQuery,
+  after?: readonly [completedAtMs: number, id: string],
+): ParameterizedQuery {
+  return buildQuery((bind) => {
+    const { from, where, completedAt, id, mayRepeat } = selectMatches(query, bind);
+
+    const behind = query.order === 'desc' ? '<' : '>';
+    const rest = after && `(${completedAt}, ${id}) ${behind} (${bind(new Date(after[0]))}, ${bind(after[1])})`;
+    const order = `ORDER BY completed_at ${query.order}, id ${query.order}`;
+    // The inner limit is for the planner: of a parameter it would expect a tenth of the table, and plan for that each time.
+    const page = selectCases(`
+    SELECT * FROM (
+      SELECT ${mayRepeat ? 'DISTINCT' : ''} ${completedAt} AS completed_at, ${id} AS id
+      FROM ${from} ${toWhere(rest ? [...where, rest] : where)}
+      ${order}
+      LIMIT ${MAX_LIMIT + 1}) AS nearest
+    ${order}
+    LIMIT ${bind(query.limit + 1)}`);
+    const total = query.include_total
+      ? `(SELECT count(${mayRepeat ? `DISTINCT ${id}` : '*'}) FROM ${from} ${toWhere(where)})`
+      : 'NULL::bigint';
+    return `
+    SELECT *
+    FROM (SELECT ${LAST_NOTIFICATION_AT} AS last_notification_at, ${total} AS total) AS known
+    LEFT JOIN (${limitCasesByBytes(page, `completed_at ${query.order}, id ${query.order}`)}) AS page ON true
+    ${order}`;
+  });
+}

@@ -22,9 +22,6 @@ export class IngestionResponse {
   degraded: boolean;
 }
 
-/** The newest id is the newest receipt. Reads pk_notifications. */
-export const LAST_NOTIFICATION_AT = `(SELECT received_at FROM notifications ORDER BY id DESC LIMIT 1)`;
-
 @Injectable()
 export class IngestFreshness {
   constructor(private readonly ingest: IngestStatus) {}

@@ -1,17 +1,9 @@
 import type { Snapshot } from '../../database/snapshot.js';
 import type { CaseRow } from '../cases/case.dto.js';
+import { NAME_NODE_TASKS, NAME_WORKFLOWS } from './export.sql.js';
 
 /** Of so much text at most what one batch of cases needs is kept. */
 const MAX_KEPT_LENGTH = 2 ** 22;
-
-/** By pk_workflows. Exported, as the next, for the test that looks at plans. */
-export const NAME_WORKFLOWS = `SELECT workflow_id, workflow_name FROM workflows WHERE workflow_id = ANY($1)`;
-
-/** By pk_node_tasks. */
-export const NAME_NODE_TASKS = `
-  SELECT n.workflow_id, n.nodetask_id, n.nodetask_name
-  FROM unnest($1::text[], $2::text[]) AS asked (workflow_id, nodetask_id)
-  JOIN node_tasks n ON n.workflow_id = asked.workflow_id AND n.nodetask_id = asked.nodetask_id`;
 
 interface WorkflowNames {
   workflow: string;

@@ -5,26 +5,8 @@ import { BodyResponse } from '../../access/disclosure/raw-body.dto.js';
 import { Cursors } from '../../http/rest/cursor.js';
 import { NotificationResponse, type NotificationRow, type NotificationWithBodyResponse } from './notification.dto.js';
 import { type Page, type PageQuery, toPage } from '../../http/rest/page.js';
+import { CASE_EXISTS, GET_NOTIFICATION, LIST_NOTIFICATIONS_OF_CASE } from './notifications.sql.js';
 import { QueryRouter } from '../../database/query-router.js';
-
-const COLUMNS = `
-  n.id, n.kind, n.received_at, n.verdict, octet_length(n.body) AS body_bytes, n.case_ref, c.workflow_id, c.case_id,
-  c.callee_number`;
-
-/** Reads pk_notifications and pk_cases. */
-export const GET_NOTIFICATION = `SELECT ${COLUMNS}, n.body FROM notifications n JOIN cases c ON c.id = n.case_ref WHERE n.id = $1`;
-
-/** Reads ix_notifications_case. */
-export const LIST_NOTIFICATIONS_OF_CASE = `
-  SELECT ${COLUMNS}
-  FROM notifications n
-  JOIN cases c ON c.id = n.case_ref
-  WHERE n.case_ref = $1 AND (n.received_at, n.id) > ($2, $3)
-  ORDER BY n.received_at, n.id
-  LIMIT $4`;
-
-/** Of a case whose deliveries were all removed for their age there is still the case. */
-const CASE_EXISTS = `SELECT FROM cases WHERE id = $1`;
 
 const BEFORE_ALL = ['-infinity', FIRST_ID] as const;
 

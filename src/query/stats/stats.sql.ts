@@ -1,3 +1,4 @@
+import { type Bind, buildQuery, type ParameterizedQuery } from '../../database/sql.js';
 import type { CompletionStatsQuery } from './stats-query.dto.js';
 
 /** So few are each counted by a part of the statement of its own, which PostgreSQL deals out to its workers. */
@@ -24,28 +25,26 @@ export function statsStatement(
   filter: Filter,
   bounds: readonly Date[],
   nodeTypes: readonly string[],
-): { text: string; parameters: unknown[] } {
-  const parameters: unknown[] = [];
-  const bind: Bind = (value, type) => `$${parameters.push(value)}::${type}`;
-  const counts = countsOf(filter, nodeTypes, bind);
-  const lower = bounds.slice(0, -1);
-  const upper = bounds.slice(1);
-  if (filter.workflow_id === undefined && upper.length <= MAX_PARTS) {
-    const parts = upper.flatMap((to, bucket) => {
-      const [from, until] = [bind(lower[bucket], 'timestamptz'), bind(to, 'timestamptz')];
-      return counts.map((count) => `SELECT ${bucket} AS bucket, counted.* FROM (${count(from, until)}) AS counted`);
-    });
-    return { text: parts.join(' UNION ALL '), parameters };
-  }
-  const buckets = `unnest(${bind(lower, 'timestamptz[]')}, ${bind(upper, 'timestamptz[]')})`;
-  const counted = counts.map((count) => count('b.lower', 'b.upper')).join(' UNION ALL ');
-  const text = `
+): ParameterizedQuery {
+  return buildQuery((bind) => {
+    const counts = countsOf(filter, nodeTypes, bind);
+    const lower = bounds.slice(0, -1);
+    const upper = bounds.slice(1);
+    if (filter.workflow_id === undefined && upper.length <= MAX_PARTS) {
+      const parts = upper.flatMap((to, bucket) => {
+        const [from, until] = [bind(lower[bucket], 'timestamptz'), bind(to, 'timestamptz')];
+        return counts.map((count) => `SELECT ${bucket} AS bucket, counted.* FROM (${count(from, until)}) AS counted`);
+      });
+      return parts.join(' UNION ALL ');
+    }
+    const buckets = `unnest(${bind(lower, 'timestamptz[]')}, ${bind(upper, 'timestamptz[]')})`;
+    const counted = counts.map((count) => count('b.lower', 'b.upper')).join(' UNION ALL ');
+    return `
     SELECT (b.n - 1)::integer AS bucket, counted.*
     FROM ${buckets} WITH ORDINALITY AS b (lower, upper, n) CROSS JOIN LATERAL (${counted}) AS counted`;
-  return { text, parameters };
+  });
 }
 
-type Bind = (value: unknown, type: string) => string;
 /** A statement that counts between two times. */
 type Count = (from: string, to: string) => string;
 
