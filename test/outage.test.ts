@@ -137,10 +137,10 @@ test('any number of slow reads leaves the door open', async () => {
   const client = new Client(postgres.url());
   await client.connect();
   await client.query(`BEGIN`);
-  await client.query(`LOCK TABLE instance_secrets IN ACCESS EXCLUSIVE MODE`); // only lists with a cursor read it
+  await client.query(`LOCK TABLE reveals IN ACCESS EXCLUSIVE MODE`); // only the audit list reads it
   let answered = 0;
   const reads = Array.from({ length: 25 }, async () => {
-    const answer = await service.get('/v1/cases?limit=1');
+    const answer = await service.get('/v1/audit?limit=1');
     answered += 1;
     return answer;
   });

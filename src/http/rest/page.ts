@@ -35,22 +35,22 @@ export class PageQuery {
 }
 
 /**
- * Splits off the row beyond the page that a reader asked for to learn whether there is more.
+ * Makes a page of rows. A reader reads one row more than `limit`: that row says only that there is a next page.
  *
- * @param rows up to `limit + 1` of them
- * @param writeCursor makes the cursor that points behind a row
- * @param found how many there were, where not all of them are in `rows`
+ * @param rows at most `limit + 1` rows
+ * @param writeCursor returns the cursor of the page that begins after a row
+ * @param available how many rows there are up to `limit + 1`, if `rows` was cut to the size of a response
  */
-export async function toPage<R, T>(
+export function toPage<R, T>(
   rows: readonly R[],
   limit: number,
   toResponse: (row: R) => T,
-  writeCursor: (last: R) => Promise<string>,
-  found = rows.length,
-): Promise<Page<T>> {
+  writeCursor: (last: R) => string,
+  available = rows.length,
+): Page<T> {
   const shown = rows.slice(0, limit);
   const last = shown.at(-1);
-  const next_cursor = found > shown.length && last !== undefined ? await writeCursor(last) : null;
+  const next_cursor = available > shown.length && last !== undefined ? writeCursor(last) : null;
   return { data: shown.map(toResponse), next_cursor };
 }
 

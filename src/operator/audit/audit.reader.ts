@@ -18,13 +18,13 @@ export class AuditReader {
 
   async list({ key, from, to, limit, cursor }: AuditQuery): Promise<Page<RevealResponse>> {
     const question = ['audit', key ?? null, from ?? null, to ?? null];
-    const position = await this.cursors.read(question, cursor);
+    const position = this.cursors.read(question, cursor);
     const range = [position?.[0] ?? lowestId(to) ?? LAST_ID, lowestId(from) ?? FIRST_ID, limit + 1];
     const rows =
       key === undefined
         ? await this.reads.query<RevealEntity>(LIST_REVEALS, range)
         : await this.reads.query<RevealEntity>(LIST_REVEALS_OF_KEY, [...range, key]);
-    return toPage(rows, limit, RevealResponse.from, async (last) => this.cursors.write(question, [last.id]));
+    return toPage(rows, limit, RevealResponse.from, (last) => this.cursors.write(question, [last.id]));
   }
 }
 

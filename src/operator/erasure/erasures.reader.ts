@@ -14,9 +14,9 @@ export class ErasuresReader {
 
   async list(query: PageQuery): Promise<Page<ErasureResponse>> {
     const question = ['erasures'];
-    const [before] = (await this.cursors.read(question, query.cursor)) ?? [Number.MAX_SAFE_INTEGER];
+    const [before] = this.cursors.read(question, query.cursor) ?? [Number.MAX_SAFE_INTEGER];
     const rows = await this.reads.query<ErasureRow>(LIST_ERASURES, [before, query.limit + 1]);
-    return toPage(rows, query.limit, ErasureResponse.from, async ({ number }) =>
+    return toPage(rows, query.limit, ErasureResponse.from, ({ number }) =>
       this.cursors.write(question, [Number(number)]),
     );
   }

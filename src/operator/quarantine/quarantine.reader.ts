@@ -26,14 +26,14 @@ export class QuarantineReader {
 
   async list(query: QuarantineQuery, sight: Disclosure): Promise<Page<QuarantineResponse>> {
     const question = ['quarantine', ...cursorScopeOf(query)];
-    const behind = (await this.cursors.read(question, query.cursor)) as QuarantinePosition | undefined;
+    const behind = this.cursors.read(question, query.cursor) as QuarantinePosition | undefined;
     const { text, parameters } = listStatement(query, behind, query.limit + 1);
     const rows = await this.reads.query<QuarantineRow>(text, parameters);
     return toPage(
       rows,
       query.limit,
       (row) => QuarantineResponse.from(row, sight),
-      async (last) => this.cursors.write(question, [last.first_received_at.getTime(), last.id]),
+      (last) => this.cursors.write(question, [last.first_received_at.getTime(), last.id]),
     );
   }
 
@@ -44,10 +44,8 @@ export class QuarantineReader {
 
   async listActions(query: PageQuery): Promise<Page<QuarantineActionResponse>> {
     const question = ['quarantine actions'];
-    const [before] = (await this.cursors.read(question, query.cursor)) ?? [LAST_ID];
+    const [before] = this.cursors.read(question, query.cursor) ?? [LAST_ID];
     const rows = await this.reads.query<QuarantineActionEntity>(LIST_ACTIONS, [before, query.limit + 1]);
-    return toPage(rows, query.limit, QuarantineActionResponse.from, async (last) =>
-      this.cursors.write(question, [last.id]),
-    );
+    return toPage(rows, query.limit, QuarantineActionResponse.from, (last) => this.cursors.write(question, [last.id]));
   }
 }

@@ -36,15 +36,15 @@ export class CasesReader {
    */
   async list(query: CaseQuery, sight: Disclosure): Promise<CasesPage> {
     const question = cursorScopeOf(query);
-    const position = await this.cursors.read(question, query.cursor);
+    const position = this.cursors.read(question, query.cursor);
     const { text, parameters } = listStatement(query, position as [number, string] | undefined);
     const describe = this.ingestion.capture();
     const rows = await this.reads.query<Row>(text, parameters);
-    const page = await toPage(
+    const page = toPage(
       rows.filter((row): row is CaseRow & Row => row.id !== null),
       query.limit,
       (row) => CaseResponse.from(row, sight),
-      async (last) => this.cursors.write(question, [last.completed_at.getTime(), last.id]),
+      (last) => this.cursors.write(question, [last.completed_at.getTime(), last.id]),
       Number(rows[0]?.found),
     );
     const ingestion = describe(rows[0]?.last_notification_at);

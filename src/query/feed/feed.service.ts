@@ -36,7 +36,7 @@ export class FeedService {
    * @throws Problem `invalid_cursor`
    */
   async begin({ workflow_id, cursor, from }: FeedQuery, where: Target = 'replica'): Promise<FeedPosition> {
-    const position = await this.cursors.read(cursorScope(workflow_id), cursor);
+    const position = this.cursors.read(cursorScope(workflow_id), cursor);
     if (position) return position as unknown as FeedPosition;
     return from === 'now' ? this.reader.readEnd() : this.reader.readStart(where);
   }
@@ -90,16 +90,16 @@ export class FeedService {
     });
   }
 
-  async toResponse(stretch: FeedPage, workflowId: string | undefined, sight: Disclosure): Promise<CompletionsResponse> {
+  toResponse(stretch: FeedPage, workflowId: string | undefined, sight: Disclosure): CompletionsResponse {
     return {
       data: stretch.rows.map((row) => CompletionResponse.from(row, sight)),
-      next_cursor: await this.cursors.write(cursorScope(workflowId), stretch.end),
+      next_cursor: this.cursors.write(cursorScope(workflowId), stretch.end),
       caught_up: stretch.isAll,
     };
   }
 
   /** The cursor that leads on from there. */
-  async cursorAt(place: FeedPosition, workflowId: string | undefined): Promise<string> {
+  cursorAt(place: FeedPosition, workflowId: string | undefined): string {
     return this.cursors.write(cursorScope(workflowId), place);
   }
 }

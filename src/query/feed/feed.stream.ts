@@ -67,31 +67,30 @@ export class FeedStream {
     response: Response,
   ): AsyncGenerator<string> {
     let place = from;
-    yield RETRY + (await this.keepAliveComment(place, workflowId));
+    yield RETRY + this.keepAliveComment(place, workflowId);
     while (!this.completions.hasEnded && !response.closed) {
       const stretch = await this.next(place, workflowId, response);
       if (!this.keys.isValid(key)) return;
       place = stretch?.end ?? place;
       if (stretch && stretch.rows.length > 0) yield await this.render(stretch, workflowId, sight);
-      else if (stretch?.isAll !== false) yield await this.keepAliveComment(place, workflowId);
+      else if (stretch?.isAll !== false) yield this.keepAliveComment(place, workflowId);
     }
   }
 
   /** Where the stream has come to, without an event: a client that comes back goes on there. */
-  private async keepAliveComment(place: FeedPosition, workflowId: string | undefined): Promise<string> {
-    return `:\nid: ${await this.completions.cursorAt(place, workflowId)}\n\n`;
+  private keepAliveComment(place: FeedPosition, workflowId: string | undefined): string {
+    return `:\nid: ${this.completions.cursorAt(place, workflowId)}\n\n`;
   }
 
   /** What it shows is on record. */
   private async render({ rows }: FeedPage, workflowId: string | undefined, sight: Disclosure): Promise<string> {
-    const events = rows.map(async (row) => {
+    const events = rows.map((row) => {
       const data = CompletionResponse.from(row, sight);
-      const id = await this.completions.cursorAt(feedPositionOf(row), workflowId);
+      const id = this.completions.cursorAt(feedPositionOf(row), workflowId);
       return `id: ${id}\nevent: ${data.event}\ndata: ${JSON.stringify(data)}\n\n`;
     });
-    const text = (await Promise.all(events)).join('');
     await sight.record();
-    return text;
+    return events.join('');
   }
 
   /** Undefined while PostgreSQL is away: then the stream stays, and has nothing to tell. */

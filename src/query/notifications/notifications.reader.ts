@@ -29,7 +29,7 @@ export class NotificationsReader {
     sight: Disclosure,
   ): Promise<Page<NotificationResponse> | undefined> {
     const question = ['case notifications', caseRef];
-    const position = await this.cursors.read(question, query.cursor);
+    const position = this.cursors.read(question, query.cursor);
     const [receivedAt, id] = position ? [new Date(position[0] as number), position[1]] : BEFORE_ALL;
     const rows = await this.reads.queryById<NotificationRow>(LIST_NOTIFICATIONS_OF_CASE, [
       caseRef,
@@ -42,7 +42,7 @@ export class NotificationsReader {
       rows,
       query.limit,
       (row) => NotificationResponse.from(row, sight),
-      async (last) => this.cursors.write(question, [last.received_at.getTime(), last.id]),
+      (last) => this.cursors.write(question, [last.received_at.getTime(), last.id]),
     );
   }
 

@@ -26,7 +26,7 @@ export class WorkflowsReader {
 
   async list(query: PageQuery): Promise<Page<WorkflowResponse>> {
     const question = ['workflows'];
-    const position = await this.cursors.read(question, query.cursor);
+    const position = this.cursors.read(question, query.cursor);
     const [asOf, before, workflowId] = position
       ? [new Date(position[0] as number), new Date(position[1] as number), position[2]]
       : ['infinity', 'infinity', ''];
@@ -41,7 +41,7 @@ export class WorkflowsReader {
       rows,
       query.limit,
       WorkflowResponse.from,
-      async (last) => this.cursors.write(question, [moment, last.last_notified_at.getTime(), last.workflow_id]),
+      (last) => this.cursors.write(question, [moment, last.last_notified_at.getTime(), last.workflow_id]),
       Number(rows[0]?.found),
     );
   }
@@ -54,7 +54,7 @@ export class WorkflowsReader {
   /** The node tasks of a workflow by id; undefined if there is no such workflow. */
   async listNodeTasks(workflowId: string, query: PageQuery): Promise<Page<NodeTaskResponse> | undefined> {
     const question = ['node tasks', workflowId];
-    const position = (await this.cursors.read(question, query.cursor)) ?? [''];
+    const position = this.cursors.read(question, query.cursor) ?? [''];
     const rows = await this.reads.queryById<NodeTaskRow & Found>(LIST_NODE_TASKS, [
       workflowId,
       position[0],
@@ -66,7 +66,7 @@ export class WorkflowsReader {
       rows,
       query.limit,
       NodeTaskResponse.from,
-      async (last) => this.cursors.write(question, [last.nodetask_id]),
+      (last) => this.cursors.write(question, [last.nodetask_id]),
       Number(rows[0]?.found),
     );
   }
