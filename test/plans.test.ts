@@ -25,7 +25,7 @@ import {
 } from '../src/operator/retention/retention.sql.js';
 import type { Statement } from '../src/database/connection.js';
 import { READ_COMMITTED_EVENTS } from '../src/query/waiting/commit-watcher.sql.js';
-import type { QuarantineFilter } from '../src/operator/quarantine/quarantine-query.dto.js';
+import type { QuarantineFilter } from '../src/operator/quarantine/quarantine.dto.js';
 import {
   batchStatement,
   findStatement,

@@ -3,9 +3,8 @@ import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import { NeedsScope } from '../../access/api-key.guard.js';
 import { ApiProblems } from '../../http/problem/problem.openapi.js';
 import { ApiPage } from '../../http/rest/page.js';
-import { AuditQuery } from './audit-query.dto.js';
+import { AuditQuery, RevealsPage } from './audit.dto.js';
 import { AuditReader } from './audit.reader.js';
-import { RevealsPage } from './audit.dto.js';
 
 @Controller('v1/audit')
 @ApiTags('audit')

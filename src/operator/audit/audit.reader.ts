@@ -5,8 +5,7 @@ import { Cursors } from '../../http/rest/cursor.js';
 import { type Page, toPage } from '../../http/rest/page.js';
 import { QueryRouter } from '../../database/query-router.js';
 import { parseTime } from '../../http/rest/time.js';
-import type { AuditQuery } from './audit-query.dto.js';
-import { RevealResponse } from './audit.dto.js';
+import { type AuditQuery, RevealResponse } from './audit.dto.js';
 import { LIST_REVEALS, LIST_REVEALS_OF_KEY } from './audit.sql.js';
 
 @Injectable()

@@ -8,8 +8,7 @@ import { NoQuery } from '../../http/rest/validation.js';
 import { ApiIdParam, orNotFound, IdParam } from '../../http/rest/id-params.js';
 import { ApiPage, PageQuery } from '../../http/rest/page.js';
 import { ErasureService } from './erasure.service.js';
-import { ErasureRequest, toSubject } from './erasure-request.dto.js';
-import { ErasureResponse, ErasuresPage } from './erasure.dto.js';
+import { ErasureRequest, ErasureResponse, ErasuresPage, toSubject } from './erasure.dto.js';
 import { ErasuresReader } from './erasures.reader.js';
 
 @Controller('v1/erasures')

@@ -1,10 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { Cursors } from '../../http/rest/cursor.js';
-import type { DiscardPage, DiscardResponse } from './discard.dto.js';
+import {
+  type BulkDiscardRequest,
+  type DiscardPage,
+  type DiscardResponse,
+  ReasonCountResponse,
+} from './quarantine-commands.dto.js';
 import { QuarantineLock } from './quarantine-lock.js';
-import type { BulkDiscardRequest } from './quarantine-commands.dto.js';
 import { findStatement, type QuarantinePosition, cursorScopeOf } from './quarantine.sql.js';
-import { ReasonCountResponse } from './replay.dto.js';
 
 type Row = DiscardResponse & { readonly first_received_at: Date };
 

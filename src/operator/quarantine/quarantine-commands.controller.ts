@@ -5,10 +5,16 @@ import { JsonBody } from '../../http/rest/json-body.js';
 import { ApiProblems } from '../../http/problem/problem.openapi.js';
 import { NoQuery } from '../../http/rest/validation.js';
 import { ApiIdParam, orNotFound, IdParam } from '../../http/rest/id-params.js';
-import { DiscardPage, DiscardResponse } from './discard.dto.js';
+import {
+  BulkDiscardRequest,
+  DiscardPage,
+  DiscardRequest,
+  DiscardResponse,
+  ReplayPage,
+  ReplayRequest,
+  ReplayResponse,
+} from './quarantine-commands.dto.js';
 import { DiscardService } from './discard.service.js';
-import { BulkDiscardRequest, DiscardRequest, ReplayRequest } from './quarantine-commands.dto.js';
-import { ReplayPage, ReplayResponse } from './replay.dto.js';
 import { ReplayService } from './replay.service.js';
 
 const ID = ['Id of the refused body.', '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55'] as const;

@@ -7,8 +7,8 @@ import { QUERY } from '../../database/data-source.js';
 import type { QuarantineAction } from '../../database/entities.js';
 import { newId } from '../../database/ids.js';
 import type { Outcome } from '../../ingest/write/batch.js';
-import type { DiscardResponse } from './discard.dto.js';
-import type { QuarantineFilter } from './quarantine-query.dto.js';
+import type { DiscardResponse } from './quarantine-commands.dto.js';
+import type { QuarantineFilter } from './quarantine.dto.js';
 import { ACQUIRE_COMMAND_LOCK, ALLOW_IDLE, findStatement, type QuarantinePosition, REMOVE } from './quarantine.sql.js';
 
 /** What is done to refused bodies: by whom, and for a discard why. */

@@ -7,8 +7,7 @@ import { NoQuery } from '../../http/rest/validation.js';
 import { ApiIdParam, orNotFound, IdParam } from '../../http/rest/id-params.js';
 import { ApiPage, PageQuery } from '../../http/rest/page.js';
 import { QuarantineActionsPage } from './quarantine-action.dto.js';
-import { QuarantineQuery } from './quarantine-query.dto.js';
-import { QuarantinePage, QuarantineWithBodyResponse } from './quarantine.dto.js';
+import { QuarantinePage, QuarantineQuery, QuarantineWithBodyResponse } from './quarantine.dto.js';
 import { QuarantineReader } from './quarantine.reader.js';
 
 @Controller('v1/quarantine')

@@ -7,8 +7,12 @@ import { Cursors } from '../../http/rest/cursor.js';
 import { type Page, type PageQuery, toPage } from '../../http/rest/page.js';
 import { QueryRouter } from '../../database/query-router.js';
 import { QuarantineActionResponse } from './quarantine-action.dto.js';
-import type { QuarantineQuery } from './quarantine-query.dto.js';
-import { QuarantineResponse, type QuarantineRow, type QuarantineWithBodyResponse } from './quarantine.dto.js';
+import {
+  type QuarantineQuery,
+  QuarantineResponse,
+  type QuarantineRow,
+  type QuarantineWithBodyResponse,
+} from './quarantine.dto.js';
 import {
   GET_QUARANTINED,
   LIST_ACTIONS,

@@ -1,6 +1,6 @@
 import { type Bind, buildQuery, type ParameterizedQuery, toWhere } from '../../database/sql.js';
 import { parseTime } from '../../http/rest/time.js';
-import type { QuarantineFilter } from './quarantine-query.dto.js';
+import type { QuarantineFilter } from './quarantine.dto.js';
 
 /** Refused bodies go by their first receipt: time in milliseconds, then id. */
 export type QuarantinePosition = readonly [firstReceivedAtMs: number, id: string];

@@ -8,7 +8,12 @@ import { errorsOf, keyOf } from '../../ingest/quarantine/quarantined-body.js';
 import { type WriteObserver, Writer } from '../../ingest/write/writer.js';
 import { Cursors } from '../../http/rest/cursor.js';
 import { type QuarantineTransaction, QuarantineLock } from './quarantine-lock.js';
-import type { ReplayRequest } from './quarantine-commands.dto.js';
+import {
+  ReasonCountResponse,
+  type ReplayPage,
+  type ReplayRequest,
+  type ReplayResponse,
+} from './quarantine-commands.dto.js';
 import {
   batchStatement,
   UPDATE_REJECTION_REASON,
@@ -16,7 +21,6 @@ import {
   type QuarantinePosition,
   cursorScopeOf,
 } from './quarantine.sql.js';
-import { ReasonCountResponse, type ReplayPage, type ReplayResponse } from './replay.dto.js';
 
 const MAX_BATCH = 200;
 

@@ -6,8 +6,7 @@ import { Key, NeedsScope } from '../../access/api-key.guard.js';
 import { CurrentDisclosure, Disclosure } from '../../access/disclosure/disclosure.js';
 import { ApiWait, PREFERENCE_APPLIED, Wait } from '../../http/rest/prefer.js';
 import { ApiProblems } from '../../http/problem/problem.openapi.js';
-import { CompletionQuery } from './feed-query.dto.js';
-import { CompletionsResponse } from './feed.dto.js';
+import { CompletionQuery, CompletionsResponse } from './feed.dto.js';
 import { FeedService } from './feed.service.js';
 import { FeedStream } from './feed.stream.js';
 

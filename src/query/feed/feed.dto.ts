@@ -1,7 +1,28 @@
-import { ApiProperty } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { IsIn, IsOptional, IsString } from 'class-validator';
 import type { Disclosure } from '../../access/disclosure/disclosure.js';
 import type { Verdict } from '../../database/entities.js';
-import { type CaseRow, CaseResponse } from '../cases/case.dto.js';
+import { IsStorableText } from '../../database/storable-text.js';
+import { PageQuery } from '../../http/rest/page.js';
+import { CaseResponse, type CaseRow } from '../cases/case.dto.js';
+
+/** From where on the change feed is read, and what of it. */
+export class CompletionQuery extends PageQuery {
+  @ApiPropertyOptional({ description: 'Of this workflow only, for example `707c2a72791f4fcd9890120ccfe52983`.' })
+  @IsOptional()
+  @IsString({ message: 'must be given once' })
+  @IsStorableText()
+  workflow_id?: string;
+
+  @ApiPropertyOptional({
+    enum: ['start', 'now'],
+    default: 'start',
+    description: 'Where to begin without a cursor: with the oldest completion, or with what comes from now on.',
+  })
+  @IsOptional()
+  @IsIn(['start', 'now'], { message: 'must be start or now' })
+  from: 'start' | 'now' = 'start';
+}
 
 /** An event as the reader's statement returns it, with its case. */
 export interface CompletionRow extends CaseRow {

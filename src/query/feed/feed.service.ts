@@ -1,8 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Response } from 'express';
 import type { Disclosure } from '../../access/disclosure/disclosure.js';
-import type { CompletionQuery } from './feed-query.dto.js';
-import { CompletionResponse, type CompletionsResponse } from './feed.dto.js';
+import { type CompletionQuery, CompletionResponse, type CompletionsResponse } from './feed.dto.js';
 import { FeedReader, isBefore, type FeedPosition, type FeedPage } from './feed.reader.js';
 import { Problem } from '../../http/problem/problem.js';
 import { Cursors } from '../../http/rest/cursor.js';

@@ -8,8 +8,7 @@ import { Problem } from '../../http/problem/problem.js';
 import { JsonBody } from '../../http/rest/json-body.js';
 import { ApiWait, PREFERENCE_APPLIED, Wait } from '../../http/rest/prefer.js';
 import { NoQuery } from '../../http/rest/validation.js';
-import { LookupRequest } from './lookup-request.dto.js';
-import { LookupResponse } from './lookup.dto.js';
+import { LookupRequest, LookupResponse } from './lookup.dto.js';
 import { LookupService } from './lookup.service.js';
 
 @Controller('v1/cases')

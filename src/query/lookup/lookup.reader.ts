@@ -2,8 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { CaseRow } from '../cases/case.dto.js';
 import { MAX_CONTENT_BYTES } from '../cases/byte-limit.sql.js';
 import { IngestFreshness, type IngestionResponse } from '../cases/freshness.dto.js';
-import type { AskedCase } from './lookup-request.dto.js';
-import type { LookupVerdict } from './lookup.dto.js';
+import type { AskedCase, LookupVerdict } from './lookup.dto.js';
 import { LOOK_UP } from './lookup.sql.js';
 import { QueryRouter, type Target } from '../../database/query-router.js';
 

@@ -2,9 +2,8 @@ import { Controller, Get, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { NeedsScope } from '../../access/api-key.guard.js';
 import { ApiProblems } from '../../http/problem/problem.openapi.js';
-import { CompletionStatsQuery } from './stats-query.dto.js';
+import { CompletionStatsQuery, CompletionStatsResponse } from './stats.dto.js';
 import { StatsReader } from './stats.reader.js';
-import { CompletionStatsResponse } from './stats.dto.js';
 
 @Controller('v1/stats')
 @ApiTags('stats')

@@ -3,8 +3,7 @@ import type { Snapshot } from '../../database/snapshot.js';
 import { Problem } from '../../http/problem/problem.js';
 import { QueryRouter } from '../../database/query-router.js';
 import { BOUNDS } from './buckets.sql.js';
-import type { CompletionStatsQuery } from './stats-query.dto.js';
-import { CompletionStatsResponse, type CountRow } from './stats.dto.js';
+import { type CompletionStatsQuery, CompletionStatsResponse, type CountRow } from './stats.dto.js';
 import { LIST_NODE_TYPES, statsStatement } from './stats.sql.js';
 import { parseTime } from '../../http/rest/time.js';
 

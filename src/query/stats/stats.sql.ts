@@ -1,5 +1,5 @@
 import { type Bind, buildQuery, type ParameterizedQuery } from '../../database/sql.js';
-import type { CompletionStatsQuery } from './stats-query.dto.js';
+import type { CompletionStatsQuery } from './stats.dto.js';
 
 /** So few are each counted by a part of the statement of its own, which PostgreSQL deals out to its workers. */
 const MAX_PARTS = 50;
