@@ -11,19 +11,19 @@ import { LIST_REVEALS, LIST_REVEALS_OF_KEY } from './audit.sql.js';
 @Injectable()
 export class AuditReader {
   constructor(
-    private readonly reads: QueryRouter,
+    private readonly queries: QueryRouter,
     private readonly cursors: Cursors,
   ) {}
 
   async list({ key, from, to, limit, cursor }: AuditQuery): Promise<Page<RevealResponse>> {
-    const question = ['audit', key ?? null, from ?? null, to ?? null];
-    const position = this.cursors.read(question, cursor);
+    const cursorScope = ['audit', key ?? null, from ?? null, to ?? null];
+    const position = this.cursors.read(cursorScope, cursor);
     const range = [position?.[0] ?? lowestId(to) ?? LAST_ID, lowestId(from) ?? FIRST_ID, limit + 1];
     const rows =
       key === undefined
-        ? await this.reads.query<RevealEntity>(LIST_REVEALS, range)
-        : await this.reads.query<RevealEntity>(LIST_REVEALS_OF_KEY, [...range, key]);
-    return toPage(rows, limit, RevealResponse.from, (last) => this.cursors.write(question, [last.id]));
+        ? await this.queries.query<RevealEntity>(LIST_REVEALS, range)
+        : await this.queries.query<RevealEntity>(LIST_REVEALS_OF_KEY, [...range, key]);
+    return toPage(rows, limit, RevealResponse.from, (last) => this.cursors.write(cursorScope, [last.id]));
   }
 }
 

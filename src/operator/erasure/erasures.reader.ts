@@ -8,22 +8,22 @@ import { GET_ERASURE, LIST_ERASURES } from './erasure.sql.js';
 @Injectable()
 export class ErasuresReader {
   constructor(
-    private readonly reads: QueryRouter,
+    private readonly queries: QueryRouter,
     private readonly cursors: Cursors,
   ) {}
 
   async list(query: PageQuery): Promise<Page<ErasureResponse>> {
-    const question = ['erasures'];
-    const [before] = this.cursors.read(question, query.cursor) ?? [Number.MAX_SAFE_INTEGER];
-    const rows = await this.reads.query<ErasureRow>(LIST_ERASURES, [before, query.limit + 1]);
+    const cursorScope = ['erasures'];
+    const [before] = this.cursors.read(cursorScope, query.cursor) ?? [Number.MAX_SAFE_INTEGER];
+    const rows = await this.queries.query<ErasureRow>(LIST_ERASURES, [before, query.limit + 1]);
     return toPage(rows, query.limit, ErasureResponse.from, ({ number }) =>
-      this.cursors.write(question, [Number(number)]),
+      this.cursors.write(cursorScope, [Number(number)]),
     );
   }
 
   /** From the primary: whoever has just erased somebody sees it. */
   async get(id: string): Promise<ErasureResponse | undefined> {
-    const [row] = await this.reads.queryPrimary<ErasureRow>(GET_ERASURE, [id]);
+    const [row] = await this.queries.queryPrimary<ErasureRow>(GET_ERASURE, [id]);
     return row && ErasureResponse.from(row);
   }
 }

@@ -30,8 +30,8 @@ export class DiscardService {
   /** Oldest first. */
   async discardMatching(request: BulkDiscardRequest, by: string): Promise<DiscardPage> {
     const { filter, reason: because, dry_run, limit, cursor } = request;
-    const question = ['quarantine discard', ...cursorScopeOf(filter)];
-    const behind = this.cursors.read(question, cursor) as QuarantinePosition | undefined;
+    const cursorScope = ['quarantine discard', ...cursorScopeOf(filter)];
+    const behind = this.cursors.read(cursorScope, cursor) as QuarantinePosition | undefined;
     const { text, parameters } = findStatement(filter, behind, limit + 1);
     const [found, removed] = await this.acts.runExclusive(async (acting) => {
       const rows = await acting.query<Row>(text, parameters);
@@ -46,7 +46,7 @@ export class DiscardService {
       reasons: ReasonCountResponse.from(data.map(({ reason }) => reason)),
       data,
       next_cursor:
-        last && found.length > limit ? this.cursors.write(question, [last.first_received_at.getTime(), last.id]) : null,
+        last && found.length > limit ? this.cursors.write(cursorScope, [last.first_received_at.getTime(), last.id]) : null,
     };
   }
 }

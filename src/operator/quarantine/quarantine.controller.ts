@@ -27,8 +27,8 @@ export class QuarantineController {
   })
   @ApiPage(QuarantinePage)
   @ApiProblems('invalid_request', 'invalid_cursor')
-  async list(@Query() query: QuarantineQuery, @CurrentDisclosure() sight: Disclosure): Promise<QuarantinePage> {
-    return this.quarantine.list(query, sight);
+  async list(@Query() query: QuarantineQuery, @CurrentDisclosure() disclosure: Disclosure): Promise<QuarantinePage> {
+    return this.quarantine.list(query, disclosure);
   }
 
   @Get('actions')
@@ -54,9 +54,9 @@ export class QuarantineController {
   @ApiProblems('invalid_request', 'not_found')
   async get(
     @IdParam() id: string,
-    @CurrentDisclosure() sight: Disclosure,
+    @CurrentDisclosure() disclosure: Disclosure,
     @Query() _none: NoQuery,
   ): Promise<QuarantineWithBodyResponse> {
-    return orNotFound(await this.quarantine.get(id, sight));
+    return orNotFound(await this.quarantine.get(id, disclosure));
   }
 }

@@ -125,7 +125,7 @@ export class QuarantineResponse {
   })
   callee_number: string | null;
 
-  static from(this: void, row: QuarantineRow, sight: Disclosure): QuarantineResponse {
+  static from(this: void, row: QuarantineRow, disclosure: Disclosure): QuarantineResponse {
     const { id, reason, errors, count, kind, workflow_id, case_id, callee_number } = row;
     return {
       id,
@@ -137,7 +137,7 @@ export class QuarantineResponse {
       kind,
       workflow_id,
       case_id,
-      callee_number: callee_number === null ? null : sight.number(callee_number),
+      callee_number: callee_number === null ? null : disclosure.number(callee_number),
     };
   }
 }

@@ -67,8 +67,8 @@ export class ReplayService {
   /** Oldest first: in the order in which they would have been accepted. */
   async replayMatching(request: ReplayRequest, by: string): Promise<ReplayPage> {
     const { filter, dry_run, limit, cursor } = request;
-    const question = ['quarantine replay', ...cursorScopeOf(filter)];
-    let behind = this.cursors.read(question, cursor) as QuarantinePosition | undefined;
+    const cursorScope = ['quarantine replay', ...cursorScopeOf(filter)];
+    let behind = this.cursors.read(cursorScope, cursor) as QuarantinePosition | undefined;
     const data: ReplayResponse[] = [];
     let bytes = 0;
     for (let found = Infinity; found > 0 && data.length < limit && bytes < MAX_BYTES;) {
@@ -83,7 +83,7 @@ export class ReplayService {
       behind = rows.length > 0 ? placeOf(rows.at(-1) as Row) : behind;
     }
     const hasMore = behind !== undefined && (await this.acts.has(filter, behind));
-    const next_cursor = hasMore ? this.cursors.write(question, behind as QuarantinePosition) : null;
+    const next_cursor = hasMore ? this.cursors.write(cursorScope, behind as QuarantinePosition) : null;
     return { dry_run, ...count(data), data: data.map(shorten), next_cursor };
   }
 

@@ -90,13 +90,13 @@ export class CaseResponse {
   @ApiProperty({ type: [CaseNodeTaskResponse], description: 'The node tasks that it went through, in order.' })
   node_tasks: CaseNodeTaskResponse[];
 
-  static from(this: void, row: CaseRow, sight: Disclosure): CaseResponse {
+  static from(this: void, row: CaseRow, disclosure: Disclosure): CaseResponse {
     return {
       id: row.id,
       workflow_id: row.workflow_id,
       workflow_name: row.workflow_name,
       case_id: row.case_id,
-      callee_number: sight.number(row.callee_number),
+      callee_number: disclosure.number(row.callee_number),
       completed_at: row.completed_at.toISOString(),
       last_notified_at: row.last_notified_at.toISOString(),
       notification_count: row.notification_count,

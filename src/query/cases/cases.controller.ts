@@ -29,8 +29,8 @@ export class CasesController {
   })
   @ApiPage(CasesPage)
   @ApiProblems('invalid_request', 'invalid_cursor')
-  async list(@Query() query: CaseQuery, @CurrentDisclosure() sight: Disclosure): Promise<CasesPage> {
-    return this.cases.list(query, sight);
+  async list(@Query() query: CaseQuery, @CurrentDisclosure() disclosure: Disclosure): Promise<CasesPage> {
+    return this.cases.list(query, disclosure);
   }
 
   @Get(':id')
@@ -40,9 +40,9 @@ export class CasesController {
   @ApiProblems('not_found')
   async get(
     @IdParam() id: string,
-    @CurrentDisclosure() sight: Disclosure,
+    @CurrentDisclosure() disclosure: Disclosure,
     @Query() _none: NoQuery,
   ): Promise<CaseResponse> {
-    return orNotFound(await this.cases.get(id, sight));
+    return orNotFound(await this.cases.get(id, disclosure));
   }
 }

@@ -20,31 +20,31 @@ type Row = (CaseRow | { [column in keyof CaseRow]: null }) & {
 @Injectable()
 export class CasesReader {
   constructor(
-    private readonly reads: QueryRouter,
+    private readonly queries: QueryRouter,
     private readonly cursors: Cursors,
     private readonly ingestion: IngestFreshness,
   ) {}
 
-  async get(id: string, sight: Disclosure): Promise<CaseResponse | undefined> {
-    const [row] = await this.reads.queryById<CaseRow>(GET_CASE, [id]);
-    return row && CaseResponse.from(row, sight);
+  async get(id: string, disclosure: Disclosure): Promise<CaseResponse | undefined> {
+    const [row] = await this.queries.queryById<CaseRow>(GET_CASE, [id]);
+    return row && CaseResponse.from(row, disclosure);
   }
 
   /**
    * Pages go along (completed_at, id), a place that new cases do not disturb. Only a case whose completion turns out to be
    * earlier than was known, because an older delivery arrives late, changes its place.
    */
-  async list(query: CaseQuery, sight: Disclosure): Promise<CasesPage> {
-    const question = cursorScopeOf(query);
-    const position = this.cursors.read(question, query.cursor);
+  async list(query: CaseQuery, disclosure: Disclosure): Promise<CasesPage> {
+    const cursorScope = cursorScopeOf(query);
+    const position = this.cursors.read(cursorScope, query.cursor);
     const { text, parameters } = listStatement(query, position as [number, string] | undefined);
     const describe = this.ingestion.capture();
-    const rows = await this.reads.query<Row>(text, parameters);
+    const rows = await this.queries.query<Row>(text, parameters);
     const page = toPage(
       rows.filter((row): row is CaseRow & Row => row.id !== null),
       query.limit,
-      (row) => CaseResponse.from(row, sight),
-      (last) => this.cursors.write(question, [last.completed_at.getTime(), last.id]),
+      (row) => CaseResponse.from(row, disclosure),
+      (last) => this.cursors.write(cursorScope, [last.completed_at.getTime(), last.id]),
       Number(rows[0]?.found),
     );
     const ingestion = describe(rows[0]?.last_notification_at);

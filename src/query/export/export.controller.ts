@@ -52,7 +52,7 @@ one away gives back what it was.`,
   @ApiProblems('invalid_request', 'unauthorized', 'insufficient_scope', 'internal_error', 'service_unavailable')
   async export(
     @Query() query: ExportQuery,
-    @CurrentDisclosure() sight: Disclosure,
+    @CurrentDisclosure() disclosure: Disclosure,
     @Req() request: Request,
     @Res() response: Response,
   ): Promise<void> {
@@ -65,7 +65,7 @@ one away gives back what it was.`,
     if (request.method === 'HEAD') response.set(headers).end();
     else {
       await this.exports.send(response, headers, (signal) =>
-        this.reader.read(query, sight, EXPORT_FORMATS[name], signal),
+        this.reader.read(query, disclosure, EXPORT_FORMATS[name], signal),
       );
     }
   }

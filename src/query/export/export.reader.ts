@@ -16,7 +16,7 @@ const CHUNK_LENGTH = 128 * 1024;
 /** Reads cases without an end: from a cursor on the server, so that neither side ever holds more than a few. */
 @Injectable()
 export class ExportReader {
-  constructor(private readonly reads: QueryRouter) {}
+  constructor(private readonly queries: QueryRouter) {}
 
   /**
    * The text in chunks. All cases are as they were at one moment.
@@ -25,13 +25,13 @@ export class ExportReader {
    */
   async *read(
     filter: CaseFilter,
-    sight: Disclosure,
+    disclosure: Disclosure,
     format: ExportFormat,
     signal: AbortSignal,
   ): AsyncGenerator<string, void, void> {
-    const [snapshot, rows] = await this.reads.snapshot(EXPORT_SETTINGS, async (taken) => begin(taken, filter, signal));
+    const [snapshot, rows] = await this.queries.snapshot(EXPORT_SETTINGS, async (taken) => begin(taken, filter, signal));
     try {
-      yield* write(snapshot, rows, sight, format);
+      yield* write(snapshot, rows, disclosure, format);
     } finally {
       await snapshot.release();
     }
@@ -50,7 +50,7 @@ async function begin(snapshot: Snapshot, filter: CaseFilter, signal: AbortSignal
 async function* write(
   snapshot: Snapshot,
   firstRows: CaseRow[],
-  sight: Disclosure,
+  disclosure: Disclosure,
   format: ExportFormat,
 ): AsyncGenerator<string, void, void> {
   const names = new ExportNames(snapshot);
@@ -61,9 +61,9 @@ async function* write(
     await names.fill(rows);
     const next = fetch(snapshot, wanted);
     next.catch(() => undefined); // it may fail before it is awaited
-    const chunk = format.write(rows.map((row) => CaseResponse.from(row, sight)));
+    const chunk = format.write(rows.map((row) => CaseResponse.from(row, disclosure)));
     wanted = Math.max(1, Math.min(MAX_ROWS, Math.round((rows.length * CHUNK_LENGTH) / chunk.length)));
-    await sight.record();
+    await disclosure.record();
     yield head + chunk;
     head = '';
     rows = await next;

@@ -44,7 +44,7 @@ export class FeedController {
   @ApiOkResponse({ type: CompletionsResponse, description: 'A stretch of the feed.', headers: PREFERENCE_APPLIED })
   async list(
     @Query() query: CompletionQuery,
-    @CurrentDisclosure() sight: Disclosure,
+    @CurrentDisclosure() disclosure: Disclosure,
     @Wait() seconds: number,
     @Res({ passthrough: true }) response: Response,
   ): Promise<CompletionsResponse> {
@@ -56,7 +56,7 @@ export class FeedController {
       }
       response.setHeader('Preference-Applied', `wait=${seconds}`);
     }
-    return this.completions.toResponse(stretch, workflow_id, sight);
+    return this.completions.toResponse(stretch, workflow_id, disclosure);
   }
 
   @Get('stream')
@@ -81,7 +81,7 @@ export class FeedController {
   async streamEvents(
     @Query() query: StreamQuery,
     @Key() key: ApiKey,
-    @CurrentDisclosure() sight: Disclosure,
+    @CurrentDisclosure() disclosure: Disclosure,
     @Headers('last-event-id') lastEventId: string | undefined,
     @Req() request: Request,
     @Res() response: Response,
@@ -90,6 +90,6 @@ export class FeedController {
     if (request.method === 'HEAD') {
       await this.completions.begin(question);
       response.type('text/event-stream').end();
-    } else await this.stream.send(question, key, sight, response);
+    } else await this.stream.send(question, key, disclosure, response);
   }
 }

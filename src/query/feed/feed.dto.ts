@@ -56,12 +56,12 @@ export class CompletionResponse {
   @ApiProperty({ description: 'The case as it is now, which may be newer than the event.' })
   case: CaseResponse;
 
-  static from(this: void, row: CompletionRow, sight: Disclosure): CompletionResponse {
+  static from(this: void, row: CompletionRow, disclosure: Disclosure): CompletionResponse {
     return {
       event: row.verdict === 'first' ? 'completed' : 'changed',
       notification_id: row.notification_id,
       received_at: row.received_at.toISOString(),
-      case: CaseResponse.from(row, sight),
+      case: CaseResponse.from(row, disclosure),
     };
   }
 }

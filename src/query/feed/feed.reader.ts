@@ -39,7 +39,7 @@ export interface FeedPage {
 export class FeedReader {
   readonly #askedNow = new Map<string, Promise<FeedPage>>();
 
-  constructor(private readonly reads: QueryRouter) {}
+  constructor(private readonly queries: QueryRouter) {}
 
   /**
    * Those who ask the same within one turn of the event loop share one statement: that is how all wake who have waited at the
@@ -57,14 +57,14 @@ export class FeedReader {
 
   /** The beginning of the feed: before the oldest event that is not removed for its age. */
   async readStart(where: Target): Promise<FeedPosition> {
-    const [row] = await this.reads.queryOn<RemovedRow>(where, FEED_START, []);
+    const [row] = await this.queries.queryOn<RemovedRow>(where, FEED_START, []);
     return removedPlace(row as RemovedRow);
   }
 
   /** The end of the feed: what is behind it is told from now on. */
   async readEnd(): Promise<FeedPosition> {
     type End = RemovedRow & { position: string | null; notification_id: string | null };
-    const [row] = await this.reads.queryPrimary<End>(READ_END, []);
+    const [row] = await this.queries.queryPrimary<End>(READ_END, []);
     const { position, notification_id } = row as End;
     const removed = removedPlace(row as End);
     if (position === null || notification_id === null) return removed;
@@ -80,7 +80,7 @@ export class FeedReader {
   ): Promise<FeedPage> {
     const maxScanned = workflowId === undefined ? limit + 1 : MAX_SCANNED;
     const parameters = [...after, maxScanned, limit + 1, workflowId ?? null];
-    const found = await this.reads.queryOn<Row>(where, READ_COMPLETIONS, parameters);
+    const found = await this.queries.queryOn<Row>(where, READ_COMPLETIONS, parameters);
     const [first] = found as [Row];
     if (isBefore(after, removedPlace(first))) throw expired();
     const { scanned, last_position, last_id } = first;

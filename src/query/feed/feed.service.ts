@@ -89,9 +89,9 @@ export class FeedService {
     });
   }
 
-  toResponse(stretch: FeedPage, workflowId: string | undefined, sight: Disclosure): CompletionsResponse {
+  toResponse(stretch: FeedPage, workflowId: string | undefined, disclosure: Disclosure): CompletionsResponse {
     return {
-      data: stretch.rows.map((row) => CompletionResponse.from(row, sight)),
+      data: stretch.rows.map((row) => CompletionResponse.from(row, disclosure)),
       next_cursor: this.cursors.write(cursorScope(workflowId), stretch.end),
       caught_up: stretch.isAll,
     };

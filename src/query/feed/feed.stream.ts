@@ -44,13 +44,13 @@ export class FeedStream {
    *
    * @throws Problem `invalid_cursor`; `cursor_expired`; `service_unavailable` if too many stream already
    */
-  async send(question: FeedQuery, key: ApiKey, sight: Disclosure, response: Response): Promise<void> {
+  async send(question: FeedQuery, key: ApiKey, disclosure: Disclosure, response: Response): Promise<void> {
     if (this.#streams >= MAX_STREAMS) throw new Problem('service_unavailable', 'Too many streams are open just now.');
     this.#streams += 1;
     try {
       const { place } = await this.completions.open(question, 1); // a cursor that has expired begins no stream
       response.writeHead(200, HEADERS).flushHeaders();
-      const events = this.events(place, question.workflow_id, { key, sight }, response);
+      const events = this.events(place, question.workflow_id, { key, disclosure }, response);
       await pipeline(Readable.from(events, { highWaterMark: 1 }), response).catch((error: unknown) => {
         if (!isGone(error)) this.#logger.error('stream broken off', { error: describeError(error) });
         response.destroy();
@@ -63,7 +63,7 @@ export class FeedStream {
   private async *events(
     from: FeedPosition,
     workflowId: string | undefined,
-    { key, sight }: { key: ApiKey; sight: Disclosure },
+    { key, disclosure }: { key: ApiKey; disclosure: Disclosure },
     response: Response,
   ): AsyncGenerator<string> {
     let place = from;
@@ -72,7 +72,7 @@ export class FeedStream {
       const stretch = await this.next(place, workflowId, response);
       if (!this.keys.isValid(key)) return;
       place = stretch?.end ?? place;
-      if (stretch && stretch.rows.length > 0) yield await this.render(stretch, workflowId, sight);
+      if (stretch && stretch.rows.length > 0) yield await this.render(stretch, workflowId, disclosure);
       else if (stretch?.isAll !== false) yield this.keepAliveComment(place, workflowId);
     }
   }
@@ -83,13 +83,13 @@ export class FeedStream {
   }
 
   /** What it shows is on record. */
-  private async render({ rows }: FeedPage, workflowId: string | undefined, sight: Disclosure): Promise<string> {
+  private async render({ rows }: FeedPage, workflowId: string | undefined, disclosure: Disclosure): Promise<string> {
     const events = rows.map((row) => {
-      const data = CompletionResponse.from(row, sight);
+      const data = CompletionResponse.from(row, disclosure);
       const id = this.completions.cursorAt(feedPositionOf(row), workflowId);
       return `id: ${id}\nevent: ${data.event}\ndata: ${JSON.stringify(data)}\n\n`;
     });
-    await sight.record();
+    await disclosure.record();
     return events.join('');
   }
 

@@ -34,15 +34,15 @@ export class LookupController {
   @ApiProblems('not_seen')
   async lookup(
     @Body() request: LookupRequest,
-    @CurrentDisclosure() sight: Disclosure,
+    @CurrentDisclosure() disclosure: Disclosure,
     @Wait() seconds: number,
     @Res({ passthrough: true }) response: Response,
     @Query() _none: NoQuery,
   ): Promise<LookupResponse> {
     const answer =
       seconds === 0
-        ? await this.lookups.ask(request, sight)
-        : await this.lookups.wait(request, sight, seconds, response);
+        ? await this.lookups.ask(request, disclosure)
+        : await this.lookups.wait(request, disclosure, seconds, response);
     if (seconds > 0) response.setHeader('Preference-Applied', `wait=${seconds}`);
     return request.strict ? allSeen(answer) : answer;
   }

@@ -127,12 +127,12 @@ export class VerdictResponse {
   has_more: boolean;
 
   /** A number that the client sent itself is not counted as shown. */
-  static from(this: void, { asked, status, cases, has_more }: LookupVerdict, sight: Disclosure): VerdictResponse {
+  static from(this: void, { asked, status, cases, has_more }: LookupVerdict, disclosure: Disclosure): VerdictResponse {
     const { callee_number } = asked;
     return {
-      asked: !callee_number || sight.isUnmasked ? asked : { ...asked, callee_number: maskNumber(callee_number) },
+      asked: !callee_number || disclosure.isUnmasked ? asked : { ...asked, callee_number: maskNumber(callee_number) },
       status,
-      cases: cases.map((row) => CaseResponse.from(row, sight)),
+      cases: cases.map((row) => CaseResponse.from(row, disclosure)),
       has_more,
     };
   }

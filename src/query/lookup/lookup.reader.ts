@@ -32,7 +32,7 @@ export interface LookupResult {
 @Injectable()
 export class LookupReader {
   constructor(
-    private readonly reads: QueryRouter,
+    private readonly queries: QueryRouter,
     private readonly ingestion: IngestFreshness,
   ) {}
 
@@ -41,7 +41,7 @@ export class LookupReader {
     const limit = Math.min(MAX_CASES_OF_ITEM, Math.floor(MAX_CASES / asked.length));
     const column = (name: keyof AskedCase): (string | null)[] => asked.map((item) => item[name] ?? null);
     const parameters = [column('case_id'), column('workflow_id'), column('callee_number'), limit + 1];
-    const rows = await this.reads.queryOn<Row>(where, LOOK_UP, parameters);
+    const rows = await this.queries.queryOn<Row>(where, LOOK_UP, parameters);
     const held = new Set(rows[0]?.held);
     const matches = matchesByPlace(rows);
     const room = { bytes: MAX_CONTENT_BYTES };

@@ -16,8 +16,8 @@ export class LookupService {
     private readonly watcher: CommitWatcher,
   ) {}
 
-  async ask({ cases }: LookupRequest, sight: Disclosure): Promise<LookupResponse> {
-    return toResponse(await this.reader.read(cases, 'replica'), sight);
+  async ask({ cases }: LookupRequest, disclosure: Disclosure): Promise<LookupResponse> {
+    return toResponse(await this.reader.read(cases, 'replica'), disclosure);
   }
 
   /**
@@ -27,7 +27,7 @@ export class LookupService {
    */
   async wait(
     { cases, mode }: LookupRequest,
-    sight: Disclosure,
+    disclosure: Disclosure,
     seconds: number,
     response: Response,
   ): Promise<LookupResponse> {
@@ -51,12 +51,12 @@ export class LookupService {
         return false;
       },
     });
-    return toResponse(findings, sight);
+    return toResponse(findings, disclosure);
   }
 }
 
-function toResponse({ verdicts, ingestion }: LookupResult, sight: Disclosure): LookupResponse {
-  return { data: verdicts.map((verdict) => VerdictResponse.from(verdict, sight)), ingestion };
+function toResponse({ verdicts, ingestion }: LookupResult, disclosure: Disclosure): LookupResponse {
+  return { data: verdicts.map((verdict) => VerdictResponse.from(verdict, disclosure)), ingestion };
 }
 
 /** Tells each item that a case arrives for. */

@@ -62,7 +62,7 @@ export class NotificationResponse {
   })
   case: NotifiedCaseResponse | null;
 
-  static from(this: void, row: NotificationRow, sight: Disclosure): NotificationResponse {
+  static from(this: void, row: NotificationRow, disclosure: Disclosure): NotificationResponse {
     const { case_ref: id, workflow_id, case_id, callee_number } = row;
     return {
       id: row.id,
@@ -70,7 +70,7 @@ export class NotificationResponse {
       received_at: row.received_at.toISOString(),
       verdict: row.verdict,
       body_bytes: row.body_bytes,
-      case: { id, workflow_id, case_id, callee_number: sight.number(callee_number) },
+      case: { id, workflow_id, case_id, callee_number: disclosure.number(callee_number) },
     };
   }
 }

@@ -33,10 +33,10 @@ export class NotificationsController {
   )
   async get(
     @IdParam() id: string,
-    @CurrentDisclosure() sight: Disclosure,
+    @CurrentDisclosure() disclosure: Disclosure,
     @Query() _none: NoQuery,
   ): Promise<NotificationWithBodyResponse> {
-    return orNotFound(await this.notifications.get(id, sight));
+    return orNotFound(await this.notifications.get(id, disclosure));
   }
 }
 
@@ -60,8 +60,8 @@ export class CaseNotificationsController {
   async listNotifications(
     @IdParam() id: string,
     @Query() query: PageQuery,
-    @CurrentDisclosure() sight: Disclosure,
+    @CurrentDisclosure() disclosure: Disclosure,
   ): Promise<NotificationsPage> {
-    return orNotFound(await this.notifications.listOfCase(id, query, sight));
+    return orNotFound(await this.notifications.listOfCase(id, query, disclosure));
   }
 }

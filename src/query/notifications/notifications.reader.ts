@@ -13,25 +13,25 @@ const BEFORE_ALL = ['-infinity', FIRST_ID] as const;
 @Injectable()
 export class NotificationsReader {
   constructor(
-    private readonly reads: QueryRouter,
+    private readonly queries: QueryRouter,
     private readonly cursors: Cursors,
   ) {}
 
-  async get(id: string, sight: Disclosure): Promise<NotificationWithBodyResponse | undefined> {
-    const [row] = await this.reads.queryById<NotificationRow & { body: Buffer | null }>(GET_NOTIFICATION, [id]);
-    return row && { ...NotificationResponse.from(row, sight), ...(row.body && BodyResponse.from(row.body, sight)) };
+  async get(id: string, disclosure: Disclosure): Promise<NotificationWithBodyResponse | undefined> {
+    const [row] = await this.queries.queryById<NotificationRow & { body: Buffer | null }>(GET_NOTIFICATION, [id]);
+    return row && { ...NotificationResponse.from(row, disclosure), ...(row.body && BodyResponse.from(row.body, disclosure)) };
   }
 
   /** The deliveries of a case in order of receipt; undefined if there is no such case. */
   async listOfCase(
     caseRef: string,
     query: PageQuery,
-    sight: Disclosure,
+    disclosure: Disclosure,
   ): Promise<Page<NotificationResponse> | undefined> {
-    const question = ['case notifications', caseRef];
-    const position = this.cursors.read(question, query.cursor);
+    const cursorScope = ['case notifications', caseRef];
+    const position = this.cursors.read(cursorScope, query.cursor);
     const [receivedAt, id] = position ? [new Date(position[0] as number), position[1]] : BEFORE_ALL;
-    const rows = await this.reads.queryById<NotificationRow>(LIST_NOTIFICATIONS_OF_CASE, [
+    const rows = await this.queries.queryById<NotificationRow>(LIST_NOTIFICATIONS_OF_CASE, [
       caseRef,
       receivedAt,
       id,
@@ -41,13 +41,13 @@ export class NotificationsReader {
     return toPage(
       rows,
       query.limit,
-      (row) => NotificationResponse.from(row, sight),
-      (last) => this.cursors.write(question, [last.received_at.getTime(), last.id]),
+      (row) => NotificationResponse.from(row, disclosure),
+      (last) => this.cursors.write(cursorScope, [last.received_at.getTime(), last.id]),
     );
   }
 
   private async isCase(id: string): Promise<boolean> {
-    const rows = await this.reads.queryById(CASE_EXISTS, [id]);
+    const rows = await this.queries.queryById(CASE_EXISTS, [id]);
     return rows.length > 0;
   }
 }

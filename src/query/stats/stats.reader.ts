@@ -18,14 +18,14 @@ export const STATS_SETTINGS = { jit: 'off', enable_seqscan: 'off' };
 /** Counts completions, exactly and all at one moment. */
 @Injectable()
 export class StatsReader {
-  constructor(private readonly reads: QueryRouter) {}
+  constructor(private readonly queries: QueryRouter) {}
 
   async countCompletions(query: CompletionStatsQuery): Promise<CompletionStatsResponse> {
     const now = new Date();
     const from = query.completed_from === undefined ? undefined : parseTime(query.completed_from);
     const to = query.completed_to === undefined ? undefined : parseTime(query.completed_to);
     refuseTooMany(query.interval, from, to ?? now);
-    const [snapshot, stats] = await this.reads.snapshot(STATS_SETTINGS, async (taken) => {
+    const [snapshot, stats] = await this.queries.snapshot(STATS_SETTINGS, async (taken) => {
       const bounds = await readBounds(taken, query, [from, to, now, query.time_zone]);
       const counts = bounds.length > 0 ? await readCounts(taken, query, bounds) : [];
       return CompletionStatsResponse.from(query, bounds, counts);
