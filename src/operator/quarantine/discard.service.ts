@@ -46,7 +46,9 @@ export class DiscardService {
       reasons: ReasonCountResponse.from(data.map(({ reason }) => reason)),
       data,
       next_cursor:
-        last && found.length > limit ? this.cursors.write(cursorScope, [last.first_received_at.getTime(), last.id]) : null,
+        last && found.length > limit
+          ? this.cursors.write(cursorScope, [last.first_received_at.getTime(), last.id])
+          : null,
     };
   }
 }

@@ -50,6 +50,8 @@ export class QuarantineReader {
     const cursorScope = ['quarantine actions'];
     const [before] = this.cursors.read(cursorScope, query.cursor) ?? [LAST_ID];
     const rows = await this.queries.query<QuarantineActionEntity>(LIST_ACTIONS, [before, query.limit + 1]);
-    return toPage(rows, query.limit, QuarantineActionResponse.from, (last) => this.cursors.write(cursorScope, [last.id]));
+    return toPage(rows, query.limit, QuarantineActionResponse.from, (last) =>
+      this.cursors.write(cursorScope, [last.id]),
+    );
   }
 }

@@ -9,14 +9,14 @@ import { IngestFreshness } from './freshness.dto.js';
 import { toPage } from '../../http/rest/page.js';
 import { QueryRouter } from '../../database/query-router.js';
 
-/** Where nothing matches, one row has what is known of all, and nothing else. */
+/** If no case matches, one row has the columns of the whole list alone. */
 type Row = (CaseRow | { [column in keyof CaseRow]: null }) & {
   readonly last_notification_at: Date | null;
   readonly total: string | null;
-  readonly found: string | null;
+  readonly total_rows: string | null;
 };
 
-/** Reads cases. Each answer is one statement, so that what it says holds together. */
+/** Reads cases. Each response is one statement, so that all of it is of one snapshot. */
 @Injectable()
 export class CasesReader {
   constructor(
@@ -31,8 +31,8 @@ export class CasesReader {
   }
 
   /**
-   * Pages go along (completed_at, id), a place that new cases do not disturb. Only a case whose completion turns out to be
-   * earlier than was known, because an older delivery arrives late, changes its place.
+   * Pages along (completed_at, id), so that new cases do not move others to another page. A case moves only if an older
+   * delivery arrives late and its completion becomes earlier.
    */
   async list(query: CaseQuery, disclosure: Disclosure): Promise<CasesPage> {
     const cursorScope = cursorScopeOf(query);
@@ -45,14 +45,14 @@ export class CasesReader {
       query.limit,
       (row) => CaseResponse.from(row, disclosure),
       (last) => this.cursors.write(cursorScope, [last.completed_at.getTime(), last.id]),
-      Number(rows[0]?.found),
+      Number(rows[0]?.total_rows),
     );
     const ingestion = describe(rows[0]?.last_notification_at);
     return query.include_total ? { ...page, total: Number(rows[0]?.total), ingestion } : { ...page, ingestion };
   }
 }
 
-/** What a cursor is bound to: everything that decides which cases come in which order. Exported for the bench. */
+/** The scope that a cursor is bound to: the filters and the order. Exported for the bench. */
 export function cursorScopeOf(query: CaseQuery): unknown[] {
   const filters = [...CASE_FILTERS, ...NODE_TASK_FILTERS].map((name) => query[name] ?? null);
   return ['cases', query.order, query.completed_from ?? null, query.completed_to ?? null, ...filters];

@@ -29,7 +29,9 @@ export class ExportReader {
     format: ExportFormat,
     signal: AbortSignal,
   ): AsyncGenerator<string, void, void> {
-    const [snapshot, rows] = await this.queries.snapshot(EXPORT_SETTINGS, async (taken) => begin(taken, filter, signal));
+    const [snapshot, rows] = await this.queries.snapshot(EXPORT_SETTINGS, async (taken) =>
+      begin(taken, filter, signal),
+    );
     try {
       yield* write(snapshot, rows, disclosure, format);
     } finally {

@@ -6,9 +6,9 @@ import { IsStorableText } from '../../database/storable-text.js';
 import { PageQuery } from '../../http/rest/page.js';
 import { CaseResponse, type CaseRow } from '../cases/case.dto.js';
 
-/** From where on the change feed is read, and what of it. */
+/** Where a read of the change feed begins, and its filter. */
 export class CompletionQuery extends PageQuery {
-  @ApiPropertyOptional({ description: 'Of this workflow only, for example `707c2a72791f4fcd9890120ccfe52983`.' })
+  @ApiPropertyOptional({ description: 'Only events of this workflow, for example `707c2a72791f4fcd9890120ccfe52983`.' })
   @IsOptional()
   @IsString({ message: 'must be given once' })
   @IsStorableText()
@@ -17,14 +17,14 @@ export class CompletionQuery extends PageQuery {
   @ApiPropertyOptional({
     enum: ['start', 'now'],
     default: 'start',
-    description: 'Where to begin without a cursor: with the oldest completion, or with what comes from now on.',
+    description: 'Where the feed begins without a cursor: at its oldest event, or after its newest one.',
   })
   @IsOptional()
   @IsIn(['start', 'now'], { message: 'must be start or now' })
   from: 'start' | 'now' = 'start';
 }
 
-/** An event as the reader's statement returns it, with its case. */
+/** A row of `READ_COMPLETIONS`: an event with its case. */
 export interface CompletionRow extends CaseRow {
   position: string;
   notification_id: string;
@@ -32,20 +32,20 @@ export interface CompletionRow extends CaseRow {
   verdict: Verdict;
 }
 
-/** A case was completed, or what is shown of it changed. */
+/** The completion or a change of a case. */
 export class CompletionResponse {
   @ApiProperty({
     enum: ['completed', 'changed'],
     description:
-      '`completed`: the first notification of the case. `changed`: a later one with other content, or one that came out of ' +
-      'order and changed its completion or its revision. Mere repeats are no events.',
+      '`completed`: the first notification of the case. `changed`: a later one with other content, or one received out of ' +
+      'order that changed its completion or its revision. A repeat is no event.',
     example: 'completed',
   })
   event: 'completed' | 'changed';
 
   @ApiProperty({
     format: 'uuid',
-    description: 'The notification that did it; unique in the feed.',
+    description: 'The notification that caused the event; unique in the feed.',
     example: '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55',
   })
   notification_id: string;
@@ -53,7 +53,7 @@ export class CompletionResponse {
   @ApiProperty({ format: 'date-time', description: 'When it was received.', example: '2026-01-31T09:30:00.000Z' })
   received_at: string;
 
-  @ApiProperty({ description: 'The case as it is now, which may be newer than the event.' })
+  @ApiProperty({ description: 'The current state of the case, which may be newer than the event.' })
   case: CaseResponse;
 
   static from(this: void, row: CompletionRow, disclosure: Disclosure): CompletionResponse {
@@ -66,21 +66,22 @@ export class CompletionResponse {
   }
 }
 
-/** A stretch of the change feed. */
+/** A page of the change feed. */
 export class CompletionsResponse {
-  @ApiProperty({ type: [CompletionResponse], description: 'In the order of the feed; each event once.' })
+  @ApiProperty({ type: [CompletionResponse], description: 'The events in the order of the feed, each once.' })
   data: CompletionResponse[];
 
   @ApiProperty({
-    description: 'Leads on from here; always there, and good until events behind it are removed for their age. Opaque.',
+    description:
+      'The cursor after this page. Always present, and valid until events after it are removed by retention. Opaque.',
     example: 'pzE3Zl0zXz1mN2tYyK0mVlswLCIwMDAwMDAwMC0wMDAwLTAwMDAtMDAwMC0wMDAwMDAwMDAwMDAiXQ',
   })
   next_cursor: string;
 
   @ApiProperty({
     description:
-      'True if this was all that there was to tell; a read replica that lags may have more in a moment. While it is false, ask on ' +
-      'at once, also where `data` is empty.',
+      'True if the feed had no more events; a read replica that lags may have more soon. If it is false, read the next page at ' +
+      'once, even if `data` is empty.',
     example: true,
   })
   caught_up: boolean;

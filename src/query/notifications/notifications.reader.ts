@@ -10,6 +10,7 @@ import { QueryRouter } from '../../database/query-router.js';
 
 const BEFORE_ALL = ['-infinity', FIRST_ID] as const;
 
+/** Reads deliveries. */
 @Injectable()
 export class NotificationsReader {
   constructor(
@@ -19,7 +20,9 @@ export class NotificationsReader {
 
   async get(id: string, disclosure: Disclosure): Promise<NotificationWithBodyResponse | undefined> {
     const [row] = await this.queries.queryById<NotificationRow & { body: Buffer | null }>(GET_NOTIFICATION, [id]);
-    return row && { ...NotificationResponse.from(row, disclosure), ...(row.body && BodyResponse.from(row.body, disclosure)) };
+    return (
+      row && { ...NotificationResponse.from(row, disclosure), ...(row.body && BodyResponse.from(row.body, disclosure)) }
+    );
   }
 
   /** The deliveries of a case in order of receipt; undefined if there is no such case. */
@@ -37,7 +40,7 @@ export class NotificationsReader {
       id,
       query.limit + 1,
     ]);
-    if (rows.length === 0 && !position && !(await this.isCase(caseRef))) return undefined;
+    if (rows.length === 0 && !position && !(await this.caseExists(caseRef))) return undefined;
     return toPage(
       rows,
       query.limit,
@@ -46,7 +49,7 @@ export class NotificationsReader {
     );
   }
 
-  private async isCase(id: string): Promise<boolean> {
+  private async caseExists(id: string): Promise<boolean> {
     const rows = await this.queries.queryById(CASE_EXISTS, [id]);
     return rows.length > 0;
   }

@@ -14,5 +14,5 @@ export const LIST_NOTIFICATIONS_OF_CASE = `
   ORDER BY n.received_at, n.id
   LIMIT $4`;
 
-/** Of a case whose deliveries were all removed for their age there is still the case. */
+/** Retention may have removed all deliveries of a case that still exists. */
 export const CASE_EXISTS = `SELECT FROM cases WHERE id = $1`;

@@ -12,11 +12,12 @@ import {
 } from './workflow.dto.js';
 import { GET_WORKFLOW, LIST_NODE_TASKS, LIST_WORKFLOWS, WORKFLOW_EXISTS } from './workflows.sql.js';
 
-/** Of the rows of such a page. */
-interface Found {
-  readonly found: string;
+/** A column of the rows of `limitByBytes`. */
+interface Limited {
+  readonly total_rows: string;
 }
 
+/** Reads workflows and their node tasks. */
 @Injectable()
 export class WorkflowsReader {
   constructor(
@@ -30,19 +31,19 @@ export class WorkflowsReader {
     const [asOf, before, workflowId] = position
       ? [new Date(position[0] as number), new Date(position[1] as number), position[2]]
       : ['infinity', 'infinity', ''];
-    const rows = await this.queries.query<WorkflowRow & Found>(LIST_WORKFLOWS, [
+    const rows = await this.queries.query<WorkflowRow & Limited>(LIST_WORKFLOWS, [
       asOf,
       before,
       workflowId,
       query.limit + 1,
     ]);
-    const moment = position?.[0] ?? rows[0]?.last_notified_at.getTime() ?? 0;
+    const rankedAt = position?.[0] ?? rows[0]?.last_notified_at.getTime() ?? 0;
     return toPage(
       rows,
       query.limit,
       WorkflowResponse.from,
-      (last) => this.cursors.write(cursorScope, [moment, last.last_notified_at.getTime(), last.workflow_id]),
-      Number(rows[0]?.found),
+      (last) => this.cursors.write(cursorScope, [rankedAt, last.last_notified_at.getTime(), last.workflow_id]),
+      Number(rows[0]?.total_rows),
     );
   }
 
@@ -55,7 +56,7 @@ export class WorkflowsReader {
   async listNodeTasks(workflowId: string, query: PageQuery): Promise<Page<NodeTaskResponse> | undefined> {
     const cursorScope = ['node tasks', workflowId];
     const position = this.cursors.read(cursorScope, query.cursor) ?? [''];
-    const rows = await this.queries.queryById<NodeTaskRow & Found>(LIST_NODE_TASKS, [
+    const rows = await this.queries.queryById<NodeTaskRow & Limited>(LIST_NODE_TASKS, [
       workflowId,
       position[0],
       query.limit + 1,
@@ -67,7 +68,7 @@ export class WorkflowsReader {
       query.limit,
       NodeTaskResponse.from,
       (last) => this.cursors.write(cursorScope, [last.nodetask_id]),
-      Number(rows[0]?.found),
+      Number(rows[0]?.total_rows),
     );
   }
 }

@@ -1,16 +1,13 @@
 import { limitByBytes } from '../cases/byte-limit.sql.js';
 
-/**
- * As many as fit into an answer, for a name may be nearly as long as a body. PostgreSQL knows how long a name is without
- * reading it.
- */
+/** Limits rows to the size of a response, because a name may be nearly as long as a body. The size is read without it. */
 const page = (rows: string, name: string, order: string): string =>
   `${limitByBytes(rows, `octet_length(${name})`, order)} ORDER BY ${order}`;
 
 /**
- * Ranks workflows by their newest notification up to a moment, read from ix_notifications_workflow; where all were removed for
- * their age, by their newest case, from ix_cases_workflow. The later pages of a
- * list keep the moment of its first page: what arrives meanwhile cannot move a workflow past the reader.
+ * Ranks workflows by their newest notification up to a time, from ix_notifications_workflow. If retention has removed all
+ * notifications of a workflow, it ranks by its newest case, from ix_cases_workflow. Later pages of a list keep the time
+ * of the first page, so that new notifications cannot move a workflow to a page that was read.
  */
 export const LIST_WORKFLOWS = page(
   `SELECT w.workflow_id, w.workflow_name, n.received_at AS last_notified_at
@@ -32,7 +29,7 @@ export const LIST_WORKFLOWS = page(
   'last_notified_at DESC, workflow_id DESC',
 );
 
-/** Counts in ix_notifications_workflow and ix_cases_workflow. A workflow whose cases were all removed is not told any more. */
+/** Counts in ix_notifications_workflow and ix_cases_workflow. Leaves out a workflow whose cases were all removed. */
 export const GET_WORKFLOW = `
   SELECT w.workflow_id, w.workflow_name, n.notification_count, coalesce(n.last_notified_at, c.last_completed_at) AS last_notified_at, c.*
   FROM workflows w
@@ -45,8 +42,8 @@ export const GET_WORKFLOW = `
   WHERE w.workflow_id = $1 AND c.case_count > 0`;
 
 /**
- * Pages along pk_node_tasks; counts in ix_case_node_tasks_nodetask. An id that only one workflow has (ix_node_tasks_nodetask), as is
- * the provider's way, is counted in the index alone; else each entry's row says whose it is.
+ * Pages along pk_node_tasks; counts in ix_case_node_tasks_nodetask. The provider uses a node task id in one workflow only
+ * (ix_node_tasks_nodetask): such an id is counted in the index alone. Otherwise the rows name the workflow of each entry.
  */
 export const LIST_NODE_TASKS = page(
   `SELECT n.nodetask_id, n.nodetask_name, n.node_type,
