@@ -6,13 +6,16 @@ const IS_WANTED = `
   AND (asked.callee_number IS NULL OR c.callee_number = asked.callee_number)`;
 
 /**
- * Everything that is known of the asked cases, in one statement. Each item is looked up along one index: with workflow and
- * case id uq_cases_identity, with a case id alone ix_cases_case, with a number ix_cases_callee. The cases of an index that
- * is in order of completion are read from its end; the few of a workflow and case id are sorted, by an expression, lest
- * an index in order of completion seem the better one. What matches nothing is looked for in quarantine
- * (ix_quarantined_notifications_case, _callee), where a field that could not be read may be the one asked for.
+ * Looks up all items in one statement. Each item uses one index: uq_cases_identity with a workflow and a case id,
+ * ix_cases_case with a case id alone, ix_cases_callee with a number.
  *
- * Parameters: case ids, workflow ids, callee numbers, each null where not asked for; how many cases of an item, and one more.
+ * An index in the order of completion is read from its end. The few cases of a workflow and a case id are sorted by an
+ * expression; otherwise the planner would prefer an index in the order of completion.
+ *
+ * An item without a case is looked up in quarantine (ix_quarantined_notifications_case, _callee). A field that could not
+ * be read there matches every value.
+ *
+ * Parameters: case ids, workflow ids, callee numbers, each null if not given; the number of cases per item plus one.
  */
 export const LOOK_UP = `
   WITH asked AS MATERIALIZED (
@@ -47,9 +50,9 @@ export const LOOK_UP = `
         AND coalesce(q.workflow_id = asked.workflow_id, true)
         AND coalesce(q.callee_number = asked.callee_number, true))
   )
-  SELECT known.last_notification_at, known.held, places.places, found.*
-  FROM (SELECT ${LAST_NOTIFICATION_AT} AS last_notification_at, ARRAY (SELECT place::integer FROM held) AS held) AS known
+  SELECT list.last_notification_at, list.held, places.places, whole.*
+  FROM (SELECT ${LAST_NOTIFICATION_AT} AS last_notification_at, ARRAY (SELECT place::integer FROM held) AS held) AS list
   LEFT JOIN (
     (SELECT id, array_agg(place::integer) AS places FROM matches GROUP BY id) AS places
-    LEFT JOIN (${limitCasesByBytes(selectCases('SELECT DISTINCT id FROM matches'), 'completed_at DESC, id DESC')}) AS found USING (id)
+    LEFT JOIN (${limitCasesByBytes(selectCases('SELECT DISTINCT id FROM matches'), 'completed_at DESC, id DESC')}) AS whole USING (id)
   ) ON true`;
