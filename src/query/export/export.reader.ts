@@ -5,23 +5,23 @@ import type { CaseFilter } from '../cases/case-filter.dto.js';
 import { type CaseRow, CaseResponse } from '../cases/case.dto.js';
 import type { ExportFormat } from './export.formats.js';
 import { declareCursor, EXPORT_SETTINGS, exportStatement, fetchRows } from './export.sql.js';
-import { ExportNames } from './export-labels.reader.js';
+import { ExportLabels } from './export.labels.js';
 import { QueryRouter } from '../../database/query-router.js';
 
 const FIRST_ROWS = 50;
 const MAX_ROWS = 1_000;
-/** How much is made ready at a time: enough to be quick, so little that whoever else waits for this thread hardly notices. */
+/** Target size of a chunk: large enough for throughput, small enough not to block the event loop. */
 const CHUNK_LENGTH = 128 * 1024;
 
-/** Reads cases without an end: from a cursor on the server, so that neither side ever holds more than a few. */
+/** Reads any number of cases from a cursor on the server, so that neither side holds more than a batch. */
 @Injectable()
 export class ExportReader {
   constructor(private readonly queries: QueryRouter) {}
 
   /**
-   * The text in chunks. All cases are as they were at one moment.
+   * Yields the text in chunks. All cases are of one snapshot.
    *
-   * @param signal gives up, also in the middle of a statement
+   * @param signal aborts, also during a statement
    */
   async *read(
     filter: CaseFilter,
@@ -29,8 +29,8 @@ export class ExportReader {
     format: ExportFormat,
     signal: AbortSignal,
   ): AsyncGenerator<string, void, void> {
-    const [snapshot, rows] = await this.queries.snapshot(EXPORT_SETTINGS, async (taken) =>
-      begin(taken, filter, signal),
+    const [snapshot, rows] = await this.queries.snapshot(EXPORT_SETTINGS, async (opened) =>
+      begin(opened, filter, signal),
     );
     try {
       yield* write(snapshot, rows, disclosure, format);
@@ -48,23 +48,23 @@ async function begin(snapshot: Snapshot, filter: CaseFilter, signal: AbortSignal
   return fetch(snapshot, FIRST_ROWS);
 }
 
-/** While one batch is written and sent, PostgreSQL looks for the next. What a batch shows is on record before it is sent. */
+/** Fetches the next batch while the current one is sent. The disclosure of a batch is recorded before it is sent. */
 async function* write(
   snapshot: Snapshot,
   firstRows: CaseRow[],
   disclosure: Disclosure,
   format: ExportFormat,
 ): AsyncGenerator<string, void, void> {
-  const names = new ExportNames(snapshot);
+  const labels = new ExportLabels(snapshot);
   let head = format.head;
   let rows = firstRows;
-  let wanted = FIRST_ROWS;
+  let batchSize = FIRST_ROWS;
   while (rows.length > 0) {
-    await names.fill(rows);
-    const next = fetch(snapshot, wanted);
+    await labels.fill(rows);
+    const next = fetch(snapshot, batchSize);
     next.catch(() => undefined); // it may fail before it is awaited
     const chunk = format.write(rows.map((row) => CaseResponse.from(row, disclosure)));
-    wanted = Math.max(1, Math.min(MAX_ROWS, Math.round((rows.length * CHUNK_LENGTH) / chunk.length)));
+    batchSize = Math.max(1, Math.min(MAX_ROWS, Math.round((rows.length * CHUNK_LENGTH) / chunk.length)));
     await disclosure.record();
     yield head + chunk;
     head = '';

@@ -3,10 +3,11 @@ import type { CaseFilter } from '../cases/case-filter.dto.js';
 import { selectMatches } from '../cases/case-filter.sql.js';
 
 /**
- * The pool's limit for a statement holds for each FETCH. That for an idle transaction would cut off whoever reads slowly;
- * whoever does not read at all is let go before. Every order can be read from an index, so that the first row need not
- * wait for the last. A client that is gone takes its connection along, which PostgreSQL then notices within a second even
- * while it finds nothing to send; so it does should this process end.
+ * Settings of the export's transaction. The statement timeout of the pool applies to each FETCH.
+ *
+ * - `idle_in_transaction_session_timeout`: the default would abort the export of a client that reads slowly.
+ * - `enable_sort`: every order is that of an index, so that the first row does not wait for the last.
+ * - `client_connection_check_interval`: PostgreSQL ends the statement within a second after the connection is closed.
  */
 export const EXPORT_SETTINGS = {
   idle_in_transaction_session_timeout: '10min',
@@ -16,8 +17,8 @@ export const EXPORT_SETTINGS = {
 };
 
 /**
- * The cases of `listStatement`, in its order and by its indexes, and not only a page of them; their node tasks by
- * pk_case_node_tasks, and their names left empty. Exported for the test that looks at its plan.
+ * Selects all cases of `listStatement`, in the same order and by the same indexes. Node tasks are read by
+ * pk_case_node_tasks. Names are empty; `ExportLabels` fills them in.
  */
 export function exportStatement(filter: CaseFilter): ParameterizedQuery {
   return buildQuery((bind) => {
@@ -40,9 +41,10 @@ export function exportStatement(filter: CaseFilter): ParameterizedQuery {
 /** The cursor on the server that `fetchRows` reads. */
 export const declareCursor = (text: string): string => `DECLARE export NO SCROLL CURSOR FOR ${text}`;
 
+/** The next rows of the cursor. */
 export const fetchRows = (count: number): string => `FETCH ${count} FROM export`;
 
-/** By pk_workflows. Exported, as the next, for the test that looks at plans. */
+/** By pk_workflows. */
 export const NAME_WORKFLOWS = `SELECT workflow_id, workflow_name FROM workflows WHERE workflow_id = ANY($1)`;
 
 /** By pk_node_tasks. */

@@ -3,16 +3,16 @@ import { IsIn, IsOptional, ValidateBy } from 'class-validator';
 import { IsTime } from '../../http/rest/time.js';
 import { CaseFilter } from '../cases/case-filter.dto.js';
 
-/** Which completions are counted, and by what. */
+/** The filter and the buckets of the counts. */
 export class CompletionStatsQuery extends PickType(CaseFilter, ['workflow_id', 'node_type'] as const) {
-  @ApiPropertyOptional({ enum: ['hour', 'day'], default: 'hour', description: 'What a bucket is.' })
+  @ApiPropertyOptional({ enum: ['hour', 'day'], default: 'hour', description: 'The length of a bucket.' })
   @IsOptional()
   @IsIn(['hour', 'day'], { message: 'must be hour or day' })
   interval: 'hour' | 'day' = 'hour';
 
   @ApiPropertyOptional({
     format: 'date-time',
-    description: 'Completed at this time or later. Without it: 24 hours, or 30 days, before `completed_to`.',
+    description: 'Only cases completed at this time or later. Default: 24 hours, or 30 days, before `completed_to`.',
   })
   @IsOptional()
   @IsTime()
@@ -20,7 +20,7 @@ export class CompletionStatsQuery extends PickType(CaseFilter, ['workflow_id', '
 
   @ApiPropertyOptional({
     format: 'date-time',
-    description: 'Completed before this time. Without it: the end of the present hour or day.',
+    description: 'Only cases completed before this time. Default: the end of the current hour or day.',
   })
   @IsOptional()
   @IsTime()
@@ -29,7 +29,7 @@ export class CompletionStatsQuery extends PickType(CaseFilter, ['workflow_id', '
   @ApiPropertyOptional({
     type: String,
     default: 'UTC',
-    description: 'Whose hours and days: an IANA time zone, for example `Asia/Jakarta`.',
+    description: 'The IANA time zone of the hours and days, for example `Asia/Jakarta`.',
   })
   @IsOptional()
   @IsTimeZone()
@@ -41,13 +41,13 @@ function IsTimeZone(): PropertyDecorator {
   return ValidateBy({
     name: 'isTimeZone',
     validator: {
-      validate: (value: unknown) => typeof value === 'string' && /^[a-z]/i.test(value) && isKnown(value),
+      validate: (value: unknown) => typeof value === 'string' && /^[a-z]/i.test(value) && isSupported(value),
       defaultMessage: () => 'must be an IANA time zone like Asia/Jakarta',
     },
   });
 }
 
-function isKnown(timeZone: string): boolean {
+function isSupported(timeZone: string): boolean {
   try {
     return new Intl.DateTimeFormat('en', { timeZone }).resolvedOptions().timeZone !== '';
   } catch {
@@ -55,8 +55,9 @@ function isKnown(timeZone: string): boolean {
   }
 }
 
+/** The number of cases of a node type. */
 export class NodeTypeCountResponse {
-  @ApiProperty({ description: "As in the cases' own notifications.", example: 'call' })
+  @ApiProperty({ description: "The type in the cases' own notifications.", example: 'call' })
   node_type: string;
 
   @ApiProperty({
@@ -67,35 +68,35 @@ export class NodeTypeCountResponse {
   count: number;
 }
 
-/** An hour or a day. */
+/** The counts of an hour or a day. */
 export class CompletionBucketResponse {
   @ApiProperty({
     format: 'date-time',
-    description: 'Its beginning, or `completed_from` where that is later.',
+    description: 'Start of the bucket, inclusive, or `completed_from` if that is later.',
     example: '2026-01-31T09:00:00.000Z',
   })
   from: string;
 
   @ApiProperty({
     format: 'date-time',
-    description: 'Its end, which is not in it, or `completed_to` where that is earlier.',
+    description: 'End of the bucket, exclusive, or `completed_to` if that is earlier.',
     example: '2026-01-31T10:00:00.000Z',
   })
   to: string;
 
-  @ApiProperty({ type: 'integer', description: 'Cases completed in it.', example: 1 })
+  @ApiProperty({ type: 'integer', description: 'Cases completed in the bucket.', example: 1 })
   count: number;
 
-  @ApiProperty({ type: [NodeTypeCountResponse], description: 'For the same types as in all, with zeros.' })
+  @ApiProperty({ type: [NodeTypeCountResponse], description: 'The same types as in the total, including zeros.' })
   node_types: NodeTypeCountResponse[];
 }
 
 /** Completions by the hour or the day. */
 export class CompletionStatsResponse {
-  @ApiProperty({ enum: ['hour', 'day'], description: 'What a bucket is.', example: 'hour' })
+  @ApiProperty({ enum: ['hour', 'day'], description: 'The length of a bucket.', example: 'hour' })
   interval: 'hour' | 'day';
 
-  @ApiProperty({ description: 'Whose hours and days.', example: 'UTC' })
+  @ApiProperty({ description: 'The time zone of the hours and days.', example: 'UTC' })
   time_zone: string;
 
   @ApiProperty({ type: 'integer', description: 'Cases completed in all buckets.', example: 1 })
@@ -104,8 +105,8 @@ export class CompletionStatsResponse {
   @ApiProperty({
     type: [NodeTypeCountResponse],
     description:
-      'The types that occur, in alphabetical order. A case that went through two types is counted with both. With the ' +
-      'filter `node_type`, only that one.',
+      'The types that occur, in alphabetical order. A case that went through two types counts for both. With the ' +
+      'filter `node_type`, only that type.',
   })
   node_types: NodeTypeCountResponse[];
 
@@ -114,21 +115,21 @@ export class CompletionStatsResponse {
 
   static from(
     this: void,
-    asked: { interval: 'hour' | 'day'; time_zone: string },
+    query: { interval: 'hour' | 'day'; time_zone: string },
     bounds: readonly Date[],
     counts: readonly CountRow[],
   ): CompletionStatsResponse {
     const cases = new Map<number, number>();
     const types = new Map<string, Map<number, number>>();
     for (const { bucket, node_type, count } of counts) {
-      const of = node_type === null ? cases : (types.get(node_type) ?? new Map<number, number>());
-      if (node_type !== null && Number(count) > 0) types.set(node_type, of);
-      of.set(bucket, Number(count));
+      const byBucket = node_type === null ? cases : (types.get(node_type) ?? new Map<number, number>());
+      if (node_type !== null && Number(count) > 0) types.set(node_type, byBucket);
+      byBucket.set(bucket, Number(count));
     }
     const sorted = [...types].toSorted(([a], [b]) => (a < b ? -1 : 1));
     return {
-      interval: asked.interval,
-      time_zone: asked.time_zone,
+      interval: query.interval,
+      time_zone: query.time_zone,
       total: sum(cases),
       node_types: sorted.map(([node_type, byBucket]) => ({ node_type, count: sum(byBucket) })),
       buckets: bounds.slice(1).map((to, bucket) => ({
@@ -141,11 +142,11 @@ export class CompletionStatsResponse {
   }
 }
 
-/** How many cases are in a bucket: all of them, or those that went through a type. */
+/** The number of cases in a bucket: of all types, or of one. */
 export interface CountRow {
   readonly bucket: number;
   readonly node_type: string | null;
-  /** PostgreSQL's counts are 64 bits wide, and come as text. */
+  /** The driver returns 64-bit counts as text. */
   readonly count: string;
 }
 
