@@ -5,9 +5,9 @@ import { IsStorableText } from '../../database/storable-text.js';
 import { PageOf, PageQuery } from '../../http/rest/page.js';
 import { IsTime } from '../../http/rest/time.js';
 
-/** A page of the records that match. */
+/** A page of the matching records. */
 export class AuditQuery extends PageQuery {
-  @ApiPropertyOptional({ description: 'What this API key was shown, by its name, for example `collections`.' })
+  @ApiPropertyOptional({ description: 'Only disclosures to the API key of this name, for example `collections`.' })
   @IsOptional()
   @IsString({ message: 'must be given once' })
   @IsStorableText()
@@ -15,7 +15,7 @@ export class AuditQuery extends PageQuery {
 
   @ApiPropertyOptional({
     format: 'date-time',
-    description: 'Shown at this time or later, for example `2026-01-31T00:00:00Z`.',
+    description: 'Only disclosures at this time or later, for example `2026-01-31T00:00:00Z`.',
   })
   @IsOptional()
   @IsTime()
@@ -23,14 +23,14 @@ export class AuditQuery extends PageQuery {
 
   @ApiPropertyOptional({
     format: 'date-time',
-    description: 'Shown before this time, for example `2026-02-01T00:00:00Z`.',
+    description: 'Only disclosures before this time, for example `2026-02-01T00:00:00Z`.',
   })
   @IsOptional()
   @IsTime()
   to?: string;
 }
 
-/** What one request was shown of people, within a minute. */
+/** The disclosures of one request within a minute. */
 export class RevealResponse {
   @ApiProperty({
     format: 'uuid',
@@ -41,7 +41,7 @@ export class RevealResponse {
 
   @ApiProperty({
     format: 'date-time',
-    description: 'When it was shown. What takes longer than a minute has a record for each minute, with its begin.',
+    description: 'Time of the disclosure. A longer request has a record for each minute, with the start of that.',
     example: '2026-01-31T09:30:00.000Z',
   })
   at: string;
@@ -50,20 +50,20 @@ export class RevealResponse {
   key: string;
 
   @ApiProperty({
-    description: 'Method and path as this document has them, without the ids of a path.',
+    description: 'Method and path as in this document, without the ids of the path.',
     example: 'GET /v1/cases/{id}',
   })
   endpoint: string;
 
-  @ApiProperty({ type: 'integer', description: 'How many phone numbers were shown whole.', example: 50 })
+  @ApiProperty({ type: 'integer', description: 'Number of unmasked phone numbers.', example: 50 })
   numbers: number;
 
-  @ApiProperty({ type: 'integer', description: 'How many bodies were shown as received.', example: 0 })
+  @ApiProperty({ type: 'integer', description: 'Number of bodies as received.', example: 0 })
   bodies: number;
 
   @ApiProperty({
     format: 'uuid',
-    description: 'The X-Request-Id of the answer.',
+    description: 'The X-Request-Id of the response.',
     example: '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55',
   })
   request_id: string;

@@ -8,6 +8,7 @@ import { parseTime } from '../../http/rest/time.js';
 import { type AuditQuery, RevealResponse } from './audit.dto.js';
 import { LIST_REVEALS, LIST_REVEALS_OF_KEY } from './audit.sql.js';
 
+/** Reads the records of disclosures. */
 @Injectable()
 export class AuditReader {
   constructor(

@@ -5,6 +5,7 @@ import { QueryRouter } from '../../database/query-router.js';
 import { ErasureResponse, type ErasureRow } from './erasure.dto.js';
 import { GET_ERASURE, LIST_ERASURES } from './erasure.sql.js';
 
+/** Reads the receipts of erasures. */
 @Injectable()
 export class ErasuresReader {
   constructor(
@@ -21,7 +22,7 @@ export class ErasuresReader {
     );
   }
 
-  /** From the primary: whoever has just erased somebody sees it. */
+  /** Reads from the primary, where a receipt is visible at once. */
   async get(id: string): Promise<ErasureResponse | undefined> {
     const [row] = await this.queries.queryPrimary<ErasureRow>(GET_ERASURE, [id]);
     return row && ErasureResponse.from(row);
