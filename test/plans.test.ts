@@ -19,7 +19,7 @@ import {
   READ_OLDEST,
   REMOVE_BODIES,
   REMOVE_NOTIFICATIONS,
-  REMOVE_REFUSED,
+  REMOVE_QUARANTINED,
   REMOVE_REVEALS,
   SCAN_CASES,
 } from '../src/operator/retention/retention.sql.js';
@@ -208,7 +208,7 @@ describe.each(MODES)('with %s', (mode) => {
       [REMOVE_NOTIFICATIONS, [first, '40000000-0000-0000-0000-000000000000', old]],
       [REMOVE_REVEALS, [first, '40000000-0000-0000-0000-000000000000', old]],
       [SCAN_CASES, ['-infinity', first, old]],
-      [REMOVE_REFUSED, [first, '01000000-0000-0000-0000-000000000000', old]],
+      [REMOVE_QUARANTINED, [first, '01000000-0000-0000-0000-000000000000', old]],
       [READ_QUARANTINE, [first, '+63']],
       [LOCK_OLD_CASES, [ids, old]],
     ];

@@ -11,35 +11,35 @@ import type { DiscardResponse } from './quarantine-commands.dto.js';
 import type { QuarantineFilter } from './quarantine.dto.js';
 import { ACQUIRE_COMMAND_LOCK, ALLOW_IDLE, findStatement, type QuarantinePosition, REMOVE } from './quarantine.sql.js';
 
-/** What is done to refused bodies: by whom, and for a discard why. */
+/** What an operator does with bodies: the action, the key name, and the reason of a discard. */
 interface OperatorAction {
   readonly action: QuarantineAction;
   readonly by: string;
   readonly because?: string;
 }
 
-/** A refused body that is to be taken out; after a replay, with what that came to. */
+/** A body to remove; after a replay with its verdict. */
 interface RemovalEntry {
   readonly id: string;
   readonly verdict?: Outcome | null;
 }
 
-/** What operators do, one at a time on a database: so that nobody discards what another is replaying, or replays it as well. */
+/** Serialises replay and discard with an advisory lock, so that no two commands handle the same body. */
 @Injectable()
 export class QuarantineLock {
   constructor(@InjectDataSource(QUERY) private readonly dataSource: DataSource) {}
 
-  /** Whether there are more that match behind a place. */
-  async has(filter: QuarantineFilter, behind: QuarantinePosition): Promise<boolean> {
-    const { text, parameters } = findStatement(filter, behind, 1);
+  /** Whether more bodies match after a position. */
+  async hasMore(filter: QuarantineFilter, after: QuarantinePosition): Promise<boolean> {
+    const { text, parameters } = findStatement(filter, after, 1);
     const rows = await Connection.use(this.dataSource, async (connection) =>
       connection.query({ name: '', text }, parameters),
     );
     return rows.length > 0;
   }
 
-  /** A transaction that no other of these runs beside. The door does not wait for it until it removes something. */
-  async runExclusive<T>(work: (act: QuarantineTransaction) => Promise<T>): Promise<T> {
+  /** Runs a transaction while it holds the advisory lock. Ingest waits only from its first removal on. */
+  async runExclusive<T>(work: (transaction: QuarantineTransaction) => Promise<T>): Promise<T> {
     return Connection.use(this.dataSource, async (connection) => {
       const query: QuarantineTransaction['query'] = async (text, values) =>
         connection.query({ name: '', text }, values);
@@ -52,17 +52,17 @@ export class QuarantineLock {
   }
 }
 
-/** An operator's transaction. */
+/** A transaction that holds the advisory lock. */
 export class QuarantineTransaction {
   constructor(
     readonly query: <Row extends QueryResultRow>(text: string, values: readonly unknown[]) => Promise<Row[]>,
   ) {}
 
-  /** Takes refused bodies out of the quarantine, and records it of each. @returns those that were still there */
-  async remove(leaving: readonly RemovalEntry[], { action, by, because }: OperatorAction): Promise<DiscardResponse[]> {
-    const ids = leaving.map(({ id }) => id);
-    const records = leaving.map(() => newId());
-    const verdicts = leaving.map(({ verdict }) => verdict ?? null);
+  /** Removes bodies from the quarantine and records each removal. @returns the bodies that were still there */
+  async remove(entries: readonly RemovalEntry[], { action, by, because }: OperatorAction): Promise<DiscardResponse[]> {
+    const ids = entries.map(({ id }) => id);
+    const records = entries.map(() => newId());
+    const verdicts = entries.map(({ verdict }) => verdict ?? null);
     return this.query<DiscardResponse>(REMOVE, [ids, records, verdicts, by, action, because ?? null]);
   }
 }

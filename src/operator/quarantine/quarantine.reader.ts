@@ -21,6 +21,7 @@ import {
   cursorScopeOf,
 } from './quarantine.sql.js';
 
+/** Reads the quarantine and the actions of operators. */
 @Injectable()
 export class QuarantineReader {
   constructor(
@@ -30,8 +31,8 @@ export class QuarantineReader {
 
   async list(query: QuarantineQuery, disclosure: Disclosure): Promise<Page<QuarantineResponse>> {
     const cursorScope = ['quarantine', ...cursorScopeOf(query)];
-    const behind = this.cursors.read(cursorScope, query.cursor) as QuarantinePosition | undefined;
-    const { text, parameters } = listStatement(query, behind, query.limit + 1);
+    const after = this.cursors.read(cursorScope, query.cursor) as QuarantinePosition | undefined;
+    const { text, parameters } = listStatement(query, after, query.limit + 1);
     const rows = await this.queries.query<QuarantineRow>(text, parameters);
     return toPage(
       rows,
