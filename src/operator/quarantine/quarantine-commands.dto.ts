@@ -24,11 +24,11 @@ const MAX_REASON_LENGTH = 1000;
 const limitRule = { message: `must be a whole number from 1 to ${MAX_LIMIT}` };
 const reasonRule = { message: `must be a text of 1 to ${MAX_REASON_LENGTH} characters` };
 
-/** What is done with all that match: how much of it in one call, and whether at all. */
+/** The options of a command on all matching bodies. */
 class BulkRequest {
   @ApiPropertyOptional({
     type: Boolean,
-    description: 'Only tell what would be done, and do nothing. Unless told: false.',
+    description: 'Return the result without any change. Default: false.',
   })
   @IsOptional()
   @IsBoolean({ message: 'must be true or false' })
@@ -38,7 +38,7 @@ class BulkRequest {
     type: 'integer',
     minimum: 1,
     maximum: MAX_LIMIT,
-    description: `How many at most in this call, 1 to ${MAX_LIMIT}. Unless told: ${MAX_LIMIT}.`,
+    description: `Maximum number of bodies in this call, 1 to ${MAX_LIMIT}. Default: ${MAX_LIMIT}.`,
   })
   @IsOptional()
   @IsInt(limitRule)
@@ -46,14 +46,15 @@ class BulkRequest {
   @Max(MAX_LIMIT, limitRule)
   limit: number = MAX_LIMIT;
 
-  @ApiPropertyOptional({ type: String, description: "The former call's `next_cursor`, with the same filter." })
+  @ApiPropertyOptional({ type: String, description: 'The `next_cursor` of the previous call, with the same filter.' })
   @IsOptional()
   @IsString({ message: 'must be a string' })
   cursor?: string;
 }
 
+/** A replay of matching bodies. */
 export class ReplayRequest extends BulkRequest {
-  @ApiPropertyOptional({ type: QuarantineFilter, description: 'Which refused bodies. Unless told: all.' })
+  @ApiPropertyOptional({ type: QuarantineFilter, description: 'A filter of the bodies. Default: all.' })
   @IsOptional()
   @IsObject({ message: 'must be an object' })
   @ValidateNested()
@@ -61,12 +62,12 @@ export class ReplayRequest extends BulkRequest {
   filter: QuarantineFilter = {};
 }
 
-/** Why a refused body is discarded. */
+/** A discard with its reason. */
 export class DiscardRequest {
   @ApiProperty({
     minLength: 1,
     maxLength: MAX_REASON_LENGTH,
-    description: 'Why, for those who will ask. It is kept: name no person and no number in it.',
+    description: 'The reason for the discard. It is stored, so it must not contain personal data.',
     example: 'Sent by a load test.',
   })
   @IsString(reasonRule)
@@ -75,8 +76,9 @@ export class DiscardRequest {
   reason: string;
 }
 
+/** A discard of matching bodies. */
 export class BulkDiscardRequest extends IntersectionType(BulkRequest, DiscardRequest) {
-  @ApiProperty({ type: QuarantineFilter, description: 'Which refused bodies: at least one condition.' })
+  @ApiProperty({ type: QuarantineFilter, description: 'A filter of the bodies, with at least one condition.' })
   @IsObject({ message: 'must be an object' })
   @IsNotEmptyObject({ nullable: false }, { message: 'must have at least one condition' })
   @ValidateNested()
@@ -86,11 +88,11 @@ export class BulkDiscardRequest extends IntersectionType(BulkRequest, DiscardReq
 
 const OUTCOMES = ['replayed', 'erased', 'refused', 'held'] as const;
 
-/** What came of replaying one refused body. */
+/** The result of replaying one body. */
 export class ReplayResponse {
   @ApiProperty({
     format: 'uuid',
-    description: 'Its id: of the notification too, once it is replayed.',
+    description: 'Id of the body. After a replay the id of the notification too.',
     example: '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55',
   })
   id: string;
@@ -98,9 +100,9 @@ export class ReplayResponse {
   @ApiProperty({
     enum: OUTCOMES,
     description:
-      '`replayed`: it is a notification now, received when it was. `erased`: its person was erased since then, so it is only ' +
-      'removed. `refused`: it is still not valid, and stays, with what is wrong with it today. `held`: another transaction is ' +
-      'at its case just now; it stays: try again.',
+      '`replayed`: the body is a notification now, with its first receipt. `erased`: its person was erased since then, so it ' +
+      'was only removed. `refused`: it is still invalid and stays, with its current faults. `held`: another transaction ' +
+      'locks its case; it stays: retry.',
     example: 'replayed',
   })
   outcome: (typeof OUTCOMES)[number];
@@ -110,25 +112,25 @@ export class ReplayResponse {
     enum: [...VERDICTS, 'known', null],
     nullable: true,
     description:
-      "Of what was replayed the notification's verdict; `known`: an earlier attempt had written it already. Null in a dry run.",
+      "If it was replayed, the notification's verdict; `known`: an earlier attempt had written it already. Null in a dry run.",
     example: 'first',
   })
   verdict: Exclude<Outcome, 'erased'> | null;
 
-  @ApiProperty({ type: String, nullable: true, description: 'Of what is still refused, why.', example: null })
+  @ApiProperty({ type: String, nullable: true, description: 'If it is still invalid, the reason.', example: null })
   reason: string | null;
 
   @ApiProperty({
     type: [FieldErrorSchema],
-    description: 'Of what is still refused, what is wrong where; of many at once ten faults each.',
+    description: 'If it is still invalid, the faults and their fields; with several bodies at most ten faults each.',
     example: [],
   })
   errors: readonly FieldError[];
 }
 
-/** How many refused bodies there are of one reason. */
+/** The number of bodies of one reason. */
 export class ReasonCountResponse extends PickType(QuarantineResponse, ['reason'] as const) {
-  @ApiProperty({ type: 'integer', description: 'How many refused bodies.', example: 1 })
+  @ApiProperty({ type: 'integer', description: 'Number of bodies.', example: 1 })
   bodies: number;
 
   static from(this: void, reasons: readonly string[]): ReasonCountResponse[] {
@@ -137,42 +139,45 @@ export class ReasonCountResponse extends PickType(QuarantineResponse, ['reason']
   }
 }
 
-/** What came, or would come, of replaying the refused bodies that match. */
+/** The results of a replay, or of its dry run. */
 export class ReplayPage extends PageOf(ReplayResponse) {
-  @ApiProperty({ description: 'True if nothing was done: this is what a replay would come to now.', example: false })
+  @ApiProperty({
+    description: 'True if nothing was changed: these are the results of a replay at this time.',
+    example: false,
+  })
   readonly dry_run: boolean;
 
-  @ApiProperty({ type: 'integer', description: 'How many of these are notifications now.', example: 1 })
+  @ApiProperty({ type: 'integer', description: 'Number of bodies that are notifications now.', example: 1 })
   readonly replayed: number;
 
   @ApiProperty({
     type: 'integer',
-    description: 'How many are only removed, for their persons were erased.',
+    description: 'Number of bodies that were only removed, because their persons were erased.',
     example: 0,
   })
   readonly erased: number;
 
-  @ApiProperty({ type: 'integer', description: 'How many are still refused.', example: 0 })
+  @ApiProperty({ type: 'integer', description: 'Number of bodies that are still invalid.', example: 0 })
   readonly refused: number;
 
-  @ApiProperty({ type: 'integer', description: 'How many could not be replayed just now.', example: 0 })
+  @ApiProperty({ type: 'integer', description: 'Number of bodies whose cases were locked.', example: 0 })
   readonly held: number;
 
-  @ApiProperty({ type: [ReasonCountResponse], description: 'Why those that are still refused are.' })
+  @ApiProperty({ type: [ReasonCountResponse], description: 'The reasons of the bodies that are still invalid.' })
   readonly reasons: readonly ReasonCountResponse[];
 }
 
-/** A refused body that is gone. */
+/** A discarded body. */
 export class DiscardResponse extends PickType(QuarantineResponse, ['id', 'reason', 'count'] as const) {}
 
-/** The refused bodies that were discarded, or would be. */
+/** The discarded bodies, or those of a dry run. */
 export class DiscardPage extends PageOf(DiscardResponse) {
-  @ApiProperty({ description: 'True if nothing was done: these would be discarded now.', example: false })
+  @ApiProperty({ description: 'True if nothing was changed: a discard would remove these bodies.', example: false })
   readonly dry_run: boolean;
 
-  @ApiProperty({ type: 'integer', description: 'How many these are.', example: 1 })
+  @ApiProperty({ type: 'integer', description: 'Number of these bodies.', example: 1 })
   readonly discarded: number;
 
-  @ApiProperty({ type: [ReasonCountResponse], description: 'Why they had been refused.' })
+  @ApiProperty({ type: [ReasonCountResponse], description: 'Why the bodies were rejected.' })
   readonly reasons: readonly ReasonCountResponse[];
 }

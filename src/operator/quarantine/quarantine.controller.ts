@@ -20,10 +20,10 @@ export class QuarantineController {
   @Get()
   @ApiOperation({
     operationId: 'listQuarantine',
-    summary: 'Refused bodies, newest first',
+    summary: 'Quarantined bodies, newest first',
     description:
-      'Every body that was refused for what it is, with the reason, by its first receipt. Equal bytes refused for one reason are ' +
-      'counted. What was replayed or discarded is no longer here, but under `/v1/quarantine/actions`.',
+      'Every body that was rejected for its content, with the reason, in the order of its first receipt. Equal bytes with the ' +
+      'same reason are one body with a count. Replayed and discarded bodies are under `/v1/quarantine/actions`.',
   })
   @ApiPage(QuarantinePage)
   @ApiProblems('invalid_request', 'invalid_cursor')
@@ -34,8 +34,8 @@ export class QuarantineController {
   @Get('actions')
   @ApiOperation({
     operationId: 'listQuarantineActions',
-    summary: 'What was taken out of the quarantine, by whom and why, newest first',
-    description: 'It tells nothing of what was in the bodies.',
+    summary: 'Removals from the quarantine with the operator and the reason, newest first',
+    description: 'The records have no content of the bodies.',
   })
   @ApiPage(QuarantineActionsPage)
   @ApiProblems('invalid_request', 'invalid_cursor')
@@ -46,11 +46,11 @@ export class QuarantineController {
   @Get(':id')
   @ApiOperation({
     operationId: 'getQuarantined',
-    summary: 'One refused body',
+    summary: 'One quarantined body',
     description: 'With the scope `reveal` also the bytes as received.',
   })
-  @ApiIdParam('Id of the refused body: the X-Request-Id of its first receipt.', '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55')
-  @ApiOkResponse({ type: QuarantineWithBodyResponse, description: 'The refused body.' })
+  @ApiIdParam('Id of the body: the X-Request-Id of its first receipt.', '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55')
+  @ApiOkResponse({ type: QuarantineWithBodyResponse, description: 'The quarantined body.' })
   @ApiProblems('invalid_request', 'not_found')
   async get(
     @IdParam() id: string,

@@ -15,15 +15,15 @@ import { REJECTION_REASONS, type RejectionReason } from '../../ingest/notificati
 
 const once = { message: 'must be given once' };
 
-/** Which refused bodies; all conditions must hold. Ids match as far as they could be read from the body. */
+/** A filter of quarantined bodies: all conditions must hold. Ids match if they could be read from the body. */
 export class QuarantineFilter {
-  @ApiPropertyOptional({ description: 'Of this workflow, for example `707c2a72791f4fcd9890120ccfe52983`.' })
+  @ApiPropertyOptional({ description: 'Only bodies of this workflow, for example `707c2a72791f4fcd9890120ccfe52983`.' })
   @IsOptional()
   @IsString(once)
   @IsStorableText()
   workflow_id?: string;
 
-  @ApiPropertyOptional({ description: "The customer's own id, whole, for example `test-caseid11`." })
+  @ApiPropertyOptional({ description: "The customer's own id, an exact match, for example `test-caseid11`." })
   @IsOptional()
   @IsString(once)
   @IsStorableText()
@@ -31,7 +31,7 @@ export class QuarantineFilter {
 
   @ApiPropertyOptional({
     description:
-      'The whole number as the provider sent it, for example `+62123456`. The plus sign may also be written `%2B`.',
+      'The full number as the provider sent it, for example `+62123456`. The plus sign may also be written `%2B`.',
   })
   @IsOptional()
   @Transform(plusFromSpace)
@@ -39,19 +39,19 @@ export class QuarantineFilter {
   @IsStorableText()
   callee_number?: string;
 
-  @ApiPropertyOptional({ enum: REJECTION_REASONS, description: 'Refused for this reason.' })
+  @ApiPropertyOptional({ enum: REJECTION_REASONS, description: 'Only bodies rejected for this reason.' })
   @IsOptional()
   @IsIn(REJECTION_REASONS, { message: `must be one of ${REJECTION_REASONS.join(', ')}` })
   reason?: RejectionReason;
 
-  @ApiPropertyOptional({ enum: KINDS, description: 'Sent as this kind of notification.' })
+  @ApiPropertyOptional({ enum: KINDS, description: 'Only bodies sent as this kind of notification.' })
   @IsOptional()
   @IsIn(KINDS, { message: `must be one of ${KINDS.join(', ')}` })
   kind?: Kind;
 
   @ApiPropertyOptional({
     format: 'date-time',
-    description: 'Received first at this time or later, for example `2026-01-31T00:00:00Z`.',
+    description: 'Only bodies first received at this time or later, for example `2026-01-31T00:00:00Z`.',
   })
   @IsOptional()
   @IsTime()
@@ -59,19 +59,20 @@ export class QuarantineFilter {
 
   @ApiPropertyOptional({
     format: 'date-time',
-    description: 'Received first before this time, for example `2026-02-01T00:00:00Z`.',
+    description: 'Only bodies first received before this time, for example `2026-02-01T00:00:00Z`.',
   })
   @IsOptional()
   @IsTime()
   received_to?: string;
 }
 
-/** A page of the refused bodies that match. */
+/** A page of the matching bodies. */
 export class QuarantineQuery extends IntersectionType(QuarantineFilter, PageQuery) {}
 
+/** A row of the statements that read the quarantine. */
 export type QuarantineRow = Omit<QuarantinedNotificationEntity, 'body' | 'body_digest'>;
 
-/** A refused body. */
+/** A quarantined body. */
 export class QuarantineResponse {
   @ApiProperty({
     format: 'uuid',
@@ -80,27 +81,31 @@ export class QuarantineResponse {
   })
   id: string;
 
-  @ApiProperty({ description: 'The code of the problem that the sender was answered with.', example: 'invalid_fields' })
+  @ApiProperty({ description: 'The code of the problem that the sender received.', example: 'invalid_fields' })
   reason: string;
 
-  @ApiProperty({ type: [FieldErrorSchema], description: 'What was wrong where.' })
+  @ApiProperty({ type: [FieldErrorSchema], description: 'The faults and their fields.' })
   errors: readonly FieldError[];
 
   @ApiProperty({
     type: 'integer',
-    description: 'How many times these very bytes were refused for this reason.',
+    description: 'How many times these bytes were rejected for this reason.',
     example: 1,
   })
   count: number;
 
   @ApiProperty({
-    description: 'When these bytes came first.',
+    description: 'When these bytes were first received.',
     format: 'date-time',
     example: '2026-01-31T09:30:00.000Z',
   })
   first_received_at: string;
 
-  @ApiProperty({ description: 'When these bytes came last.', format: 'date-time', example: '2026-01-31T09:30:00.000Z' })
+  @ApiProperty({
+    description: 'When these bytes were last received.',
+    format: 'date-time',
+    example: '2026-01-31T09:30:00.000Z',
+  })
   last_received_at: string;
 
   @ApiProperty({ description: 'Kind of the notification.', example: 'workflow-list-completion' })
@@ -109,18 +114,18 @@ export class QuarantineResponse {
   @ApiProperty({
     type: String,
     nullable: true,
-    description: 'As far as it could be read.',
+    description: 'Null if it could not be read.',
     example: '707c2a72791f4fcd9890120ccfe52983',
   })
   workflow_id: string | null;
 
-  @ApiProperty({ type: String, nullable: true, description: 'As far as it could be read.', example: 'test-caseid11' })
+  @ApiProperty({ type: String, nullable: true, description: 'Null if it could not be read.', example: 'test-caseid11' })
   case_id: string | null;
 
   @ApiProperty({
     type: String,
     nullable: true,
-    description: 'As far as it could be read. Masked without the scope `reveal`.',
+    description: 'Null if it could not be read. Masked without the scope `reveal`.',
     example: '******456',
   })
   callee_number: string | null;
@@ -144,5 +149,5 @@ export class QuarantineResponse {
 
 export class QuarantinePage extends PageOf(QuarantineResponse) {}
 
-/** A refused body with its bytes. */
+/** A quarantined body with its bytes. */
 export class QuarantineWithBodyResponse extends IntersectionType(QuarantineResponse, BodyResponse) {}
