@@ -4,7 +4,9 @@ export interface ParameterizedQuery {
   readonly parameters: unknown[];
 }
 
-/** Adds a value to the parameters of a statement. Returns its placeholder, for example `$1`, or `$1::text` with a type. */
+/**
+ * Adds a value to the parameters of a statement. Returns its placeholder, for example `$1`, or `$1::text` with a type.
+ */
 export type Bind = (value: unknown, type?: string) => string;
 
 /** Builds a statement that binds its parameters in the order in which `toText` asks for placeholders. */

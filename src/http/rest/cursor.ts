@@ -13,8 +13,8 @@ export type CursorPosition = readonly (string | number)[];
 /**
  * Encodes and decodes the opaque `next_cursor`: a position, signed together with its scope.
  *
- * The scope is the endpoint with its filters, without `limit`, which may change from page to page. The signature binds a
- * cursor to its scope without repeating the filters. It is keyed because a plain digest of a phone number could be
+ * The scope is the endpoint with its filters, without `limit`, which may change from page to page. The signature binds
+ * a cursor to its scope without repeating the filters. It is keyed because a plain digest of a phone number could be
  * reversed by a search through all numbers. The key is in the database, so a cursor is valid on every replica and after
  * a restart.
  */

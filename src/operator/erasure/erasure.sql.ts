@@ -56,12 +56,13 @@ export const REMOVE_CASES: Statement = {
 };
 
 /**
- * Selects quarantined bodies that may contain the subject: its bytes, or an escaped form. A backslash and a percent sign
- * escape characters, and a zero byte is half a character of UTF-16. Each call scans about 4 MiB of bodies; a loop scans
- * the whole quarantine, whose size is limited. Each row has the last id scanned; without a match one row has it alone.
+ * Selects quarantined bodies that may contain the subject: its bytes, or an escaped form. A backslash and a percent
+ * sign escape characters, and a zero byte is half a character of UTF-16. Each call scans about 4 MiB of bodies; a loop
+ * scans the whole quarantine, whose size is limited. Each row has the last id scanned; without a match one row has it
+ * alone.
  *
- * Parameters: the id to scan after, the bytes of a number or an id. Along pk_quarantined_notifications; a length is read
- * without its body.
+ * Parameters: the id to scan after, the bytes of a number or an id. Along pk_quarantined_notifications; a length is
+ * read without its body.
  */
 export const READ_QUARANTINE: Statement = {
   name: 'erasure_read_quarantine',

@@ -11,7 +11,7 @@ import type { DiscardResponse } from './quarantine-commands.dto.js';
 import type { QuarantineFilter } from './quarantine.dto.js';
 import { ACQUIRE_COMMAND_LOCK, ALLOW_IDLE, findStatement, type QuarantinePosition, REMOVE } from './quarantine.sql.js';
 
-/** What an operator does with bodies: the action, the key name, and the reason of a discard. */
+/** A command of an operator: the action, the key name, and the reason of a discard. */
 interface OperatorAction {
   readonly action: QuarantineAction;
   readonly by: string;

@@ -85,8 +85,8 @@ export const ACQUIRE_COMMAND_LOCK = `SELECT pg_advisory_xact_lock(${COMMAND_LOCK
 export const ALLOW_IDLE = `SET LOCAL idle_in_transaction_session_timeout = '60s'`;
 
 /**
- * Removes bodies and records each removal with its latest count. Parameters: ids of bodies, ids of records, verdicts; key
- * name, action, reason of the operator.
+ * Removes bodies and records each removal with its latest count. Parameters: ids of bodies, ids of records, verdicts;
+ * key name, action, reason of the operator.
  */
 export const REMOVE = `
   WITH act AS (
@@ -103,8 +103,8 @@ export const REMOVE = `
   RETURNING quarantined_id AS id, reason, count`;
 
 /**
- * Parameters: ids, reasons, errors. Skips a body if its bytes are already quarantined for that reason: each of the two has
- * its own id, by which its sender can find it.
+ * Parameters: ids, reasons, errors. Skips a body if its bytes are already quarantined for that reason: each of the two
+ * has its own id, by which its sender can find it.
  */
 export const UPDATE_REJECTION_REASON = `
   UPDATE quarantined_notifications AS stored

@@ -41,8 +41,8 @@ interface ReplayOutcomes {
 }
 
 /**
- * Validates quarantined bodies by the current rules, and writes the valid ones as notifications with the id and the time
- * of their first receipt.
+ * Validates quarantined bodies by the current rules, and writes the valid ones as notifications with the id and the
+ * time of their first receipt.
  *
  * A notification is written before its body is removed. A process killed in between leaves both: the next replay finds
  * the notification already written (`known`), and removes the body.

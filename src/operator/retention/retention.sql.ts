@@ -58,7 +58,9 @@ function outcome(scanned: string, removed: string): string {
     (SELECT count(*) FROM ${removed})::integer AS removed`;
 }
 
-/** Parameters: an id; the first id that is not expired; a time. Along pk_notifications: ids are in the order of receipt. */
+/**
+ * Parameters: an id; the first id that is not expired; a time. Along pk_notifications: ids are in the order of receipt.
+ */
 const SCANNED_NOTIFICATIONS = `
   scanned AS MATERIALIZED (
     SELECT id, received_at, body IS NOT NULL AS has_body, NOT ${IS_FEED_EVENT} OR ${IS_REMOVED} AS is_removable
@@ -89,7 +91,10 @@ export const REMOVE_NOTIFICATIONS: Statement = {
   ${outcome('scanned', 'removed')}`,
 };
 
-/** Parameters: an id; the first id that is not expired; a time. Along the primary key, in the order of the first receipt. */
+/**
+ * Parameters: an id; the first id that is not expired; a time. Along the primary key, in the order of the first
+ * receipt.
+ */
 function removeById(table: string, time: string): Statement {
   return {
     name: `retention_${table}`,
@@ -109,7 +114,10 @@ export const REMOVE_REVEALS = removeById('reveals', 'at');
 /** Bodies that were received again recently stay. Triggers update the usage. */
 export const REMOVE_QUARANTINED = removeById('quarantined_notifications', 'last_received_at');
 
-/** Parameters: time and id of a case; a time. Along ix_cases_completed; events that are not removed by ix_notifications_case. */
+/**
+ * Parameters: time and id of a case; a time. Along ix_cases_completed; events that are not removed by
+ * ix_notifications_case.
+ */
 export const SCAN_CASES: Statement = {
   name: 'retention_scan_cases',
   text: `

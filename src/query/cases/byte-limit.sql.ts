@@ -1,8 +1,11 @@
-/** A response holds rows of variable-length content up to this size, and one more row: a row may be as large as a body. */
+/**
+ * A response holds rows of variable-length content up to this size, and one more row: a row may be as large as a body.
+ */
 export const MAX_CONTENT_BYTES = 8 * 2 ** 20;
 
 /**
- * Limits rows to the size of a response. Each row has its `bytes`, and the number of rows before the limit as `total_rows`.
+ * Limits rows to the size of a response. Each row has its `bytes`, and the number of rows before the limit as
+ * `total_rows`.
  *
  * @param rows a statement
  * @param bytes an expression of its columns: the size of a row

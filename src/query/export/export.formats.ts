@@ -55,8 +55,8 @@ export const EXPORT_FORMATS = {
 } as const satisfies Record<string, ExportFormat>;
 
 /**
- * Escapes what the library leaves out. A spreadsheet may skip a line feed and evaluate a formula after it. The apostrophe
- * is escaped too, so that removing one always restores the text.
+ * Escapes what the library leaves out. A spreadsheet may skip a line feed and evaluate a formula after it. The
+ * apostrophe is escaped too, so that removing one always restores the text.
  */
 function escapeStart(text: string): string {
   return /^['\n]/.test(text) ? `'${text}` : text;

@@ -6,7 +6,7 @@ import { IsStorableText } from '../../database/storable-text.js';
 import { PageQuery } from '../../http/rest/page.js';
 import { CaseResponse, type CaseRow } from '../cases/case.dto.js';
 
-/** Where a read of the change feed begins, and its filter. */
+/** The start and the filter of a read of the change feed. */
 export class CompletionQuery extends PageQuery {
   @ApiPropertyOptional({ description: 'Only events of this workflow, for example `707c2a72791f4fcd9890120ccfe52983`.' })
   @IsOptional()
@@ -17,7 +17,7 @@ export class CompletionQuery extends PageQuery {
   @ApiPropertyOptional({
     enum: ['start', 'now'],
     default: 'start',
-    description: 'Where the feed begins without a cursor: at its oldest event, or after its newest one.',
+    description: 'The start without a cursor: at the oldest event, or after the newest one.',
   })
   @IsOptional()
   @IsIn(['start', 'now'], { message: 'must be start or now' })

@@ -6,8 +6,8 @@ export const MAX_SCANNED = 20_000;
 
 /**
  * The events after a position with their cases, up to the size of a response, and the last position scanned. Scans
- * ix_notifications_feed, which includes the workflow; reads the events by pk_notifications. If there is no event, one row
- * has the positions alone. Each row has the position of the last event removed by retention, of the same snapshot.
+ * ix_notifications_feed, which includes the workflow; reads the events by pk_notifications. If there is no event, one
+ * row has the positions alone. Each row has the position of the last event removed by retention, of the same snapshot.
  *
  * Parameters: position and notification id, number of entries to scan, number of events, a workflow or null.
  */

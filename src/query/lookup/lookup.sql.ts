@@ -12,8 +12,8 @@ const IS_WANTED = `
  * An index in the order of completion is read from its end. The few cases of a workflow and a case id are sorted by an
  * expression; otherwise the planner would prefer an index in the order of completion.
  *
- * An item without a case is looked up in quarantine (ix_quarantined_notifications_case, _callee). A field that could not
- * be read there matches every value.
+ * An item without a case is looked up in quarantine (ix_quarantined_notifications_case, _callee). A field that could
+ * not be read there matches every value.
  *
  * Parameters: case ids, workflow ids, callee numbers, each null if not given; the number of cases per item plus one.
  */

@@ -16,8 +16,8 @@ export const LIST_NODE_TYPES = `
 type Filter = Pick<CompletionStatsQuery, 'workflow_id' | 'node_type'>;
 
 /**
- * Counts in ix_cases_completed and ix_case_node_tasks_type, which has the entries of one case next to each other. With a
- * workflow it counts in ix_cases_workflow and pk_case_node_tasks.
+ * Counts in ix_cases_completed and ix_case_node_tasks_type, which has the entries of one case next to each other. With
+ * a workflow it counts in ix_cases_workflow and pk_case_node_tasks.
  *
  * @param nodeTypes all types, if the filter has neither a workflow nor a type
  */

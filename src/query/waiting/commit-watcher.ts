@@ -23,7 +23,8 @@ const PAUSE_AFTER_FAILURE_MS = 500;
 /**
  * Announces the cases that any replica commits to the subscribers in this process.
  *
- * - **Idle**: no subscription is open, and no statement runs. Entered at the start, and when the last subscription closes.
+ * - **Idle**: no subscription is open, and no statement runs. Entered at the start, and when the last subscription
+ *   closes.
  * - **Starting**: the first subscription begins a loop of one statement every 100 ms on the primary. `hasBegun` is
  *   false, and commits may be missed. The first answer ends this mode: subscribers receive `begun`.
  * - **Watching**: `hasBegun` is true, and every commit is announced once. Above 20,000 commits in one answer `many`

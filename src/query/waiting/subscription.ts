@@ -15,7 +15,7 @@ export const COMMIT_EVENTS = {
   manyInFeed: 'many in feed',
   /** More was committed than is announced one by one. */
   many: 'many',
-  /** From here on every commit is announced. */
+  /** Every later commit is announced. */
   begun: 'begun',
   ended: 'ended',
 } as const;

@@ -1,13 +1,15 @@
 import { limitByBytes } from '../cases/byte-limit.sql.js';
 
-/** Limits rows to the size of a response, because a name may be nearly as long as a body. The size is read without it. */
+/**
+ * Limits rows to the size of a response, because a name may be nearly as long as a body. The size is read without it.
+ */
 const page = (rows: string, name: string, order: string): string =>
   `${limitByBytes(rows, `octet_length(${name})`, order)} ORDER BY ${order}`;
 
 /**
- * Ranks workflows by their newest notification up to a time, from ix_notifications_workflow. If retention has removed all
- * notifications of a workflow, it ranks by its newest case, from ix_cases_workflow. Later pages of a list keep the time
- * of the first page, so that new notifications cannot move a workflow to a page that was read.
+ * Ranks workflows by their newest notification up to a time, from ix_notifications_workflow. If retention has removed
+ * all notifications of a workflow, it ranks by its newest case, from ix_cases_workflow. Later pages of a list keep the
+ * time of the first page, so that new notifications cannot move a workflow to a page that was read.
  */
 export const LIST_WORKFLOWS = page(
   `SELECT w.workflow_id, w.workflow_name, n.received_at AS last_notified_at
@@ -42,8 +44,9 @@ export const GET_WORKFLOW = `
   WHERE w.workflow_id = $1 AND c.case_count > 0`;
 
 /**
- * Pages along pk_node_tasks; counts in ix_case_node_tasks_nodetask. The provider uses a node task id in one workflow only
- * (ix_node_tasks_nodetask): such an id is counted in the index alone. Otherwise the rows name the workflow of each entry.
+ * Pages along pk_node_tasks; counts in ix_case_node_tasks_nodetask. The provider uses a node task id in one workflow
+ * only (ix_node_tasks_nodetask): such an id is counted in the index alone. Otherwise the rows name the workflow of each
+ * entry.
  */
 export const LIST_NODE_TASKS = page(
   `SELECT n.nodetask_id, n.nodetask_name, n.node_type,
