@@ -1,10 +1,10 @@
 import { plainToInstance } from 'class-transformer';
 import { CaseQuery } from '../src/query/cases/case-filter.dto.js';
-import { listStatement, cursorScopeOf } from '../src/query/cases/cases.reader.js';
-import { GET_CASE } from '../src/query/cases/cases.sql.js';
-import { LOOK_UP } from '../src/query/lookup/lookup.reader.js';
-import { GET_NOTIFICATION } from '../src/query/notifications/notifications.reader.js';
-import { GET_WORKFLOW, LIST_NODE_TASKS, LIST_WORKFLOWS } from '../src/query/workflows/workflows.reader.js';
+import { cursorScopeOf } from '../src/query/cases/cases.reader.js';
+import { GET_CASE, listStatement } from '../src/query/cases/cases.sql.js';
+import { LOOK_UP } from '../src/query/lookup/lookup.sql.js';
+import { GET_NOTIFICATION } from '../src/query/notifications/notifications.sql.js';
+import { GET_WORKFLOW, LIST_NODE_TASKS, LIST_WORKFLOWS } from '../src/query/workflows/workflows.sql.js';
 import type { Place, Sample, SampleCase } from './read-sample.js';
 
 /** One request. */

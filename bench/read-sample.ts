@@ -38,6 +38,7 @@ export async function withSample<T>(databaseUrl: string, work: (sample: Sample) 
   try {
     await Promise.all([client.connect(), dataSource.initialize()]);
     const cursors = new Cursors(new QueryRouter(dataSource, new Metrics()));
+    await cursors.loadKey();
     return await work({
       cases: (await client.query<SampleCase>(SELECT_CASES, [CASES])).rows,
       placeBehind: async (count) => {

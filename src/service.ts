@@ -11,6 +11,7 @@ import { type Config, ConfigError, parseConfig, readEnvironment } from './config
 import { describeError, isDatabaseUnavailable } from './database/errors.js';
 import { QUERY } from './database/data-source.js';
 import { DatabaseStartup } from './database/database-startup.js';
+import { Cursors } from './http/rest/cursor.js';
 import { IngestLifecycle } from './ingest/ingest-lifecycle.js';
 import { renderBanner } from './local/banner.js';
 import { DataDirLock } from './local/data-dir-lock.js';
@@ -58,7 +59,8 @@ async function start(started: (() => Promise<unknown>)[], signal: AbortSignal): 
   const app = await createApp(config, databaseUrl, logger);
   started.push(async () => shutDown(app));
   const dataSources = [app.get(DataSource), app.get<DataSource>(getDataSourceToken(QUERY))];
-  const database = new DatabaseStartup(databaseUrl, dataSources, signal);
+  const cursors = app.get(Cursors);
+  const database = new DatabaseStartup(databaseUrl, dataSources, async () => cursors.loadKey(), signal);
   await Promise.all([app.get(IngestLifecycle).open(), database.waitForFirstAttempt().catch(explain)]);
   database.done.then(() => app.get(RetentionJob).start()).catch(() => undefined); // what it rejects with is told below
   const baseUrl = await listen(app, config);

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { audit } from './support/audit.js';
 import { LOAD_MS, POLL, TEST_TIMEOUT_MS } from './support/chaos.js';
-import { notification, send } from './support/service.js';
+import { type Answer, notification, send } from './support/service.js';
 import { awaitDrained, type Booted, killHard, metric, readiness, FaultHarness } from './support/stage.js';
 import type { Traffic } from './support/traffic.js';
 
@@ -128,6 +128,12 @@ test('started during an outage on a database that has no tables yet it accepts, 
   await stage.postgres.kill();
   const service = await stage.startService(database, await stage.folder());
   expect((await readiness(service.url)).status).toBe(200);
+  const list = async (cursor = ''): Promise<Answer> =>
+    send(`${service.url}/v1/cases?limit=1${cursor && `&cursor=${cursor}`}`, {
+      headers: { authorization: 'Bearer key' },
+    });
+  for (const cursor of ['', 'AAAA'])
+    expect((await list(cursor)).body).toMatchObject({ status: 503, code: 'service_unavailable' });
   const traffic = stage.traffic([service.url]);
   await traffic.run(LOAD_MS / 2);
   expect([traffic.refused, traffic.unanswered]).toEqual([0, []]);
@@ -136,6 +142,10 @@ test('started during an outage on a database that has no tables yet it accepts, 
   await stage.postgres.start();
   await awaitDrainedUnder(traffic, service);
   expect(await audit('started during an outage, no tables', database, traffic)).toEqual([]);
+  const { body: first } = await list();
+  const { body: second } = await list(first['next_cursor'] as string);
+  expect(second['data']).toHaveLength(1);
+  expect(second['data']).not.toEqual(first['data']);
 });
 
 test('told to end during an outage it ends in time, and the next start brings its spool to PostgreSQL', async () => {

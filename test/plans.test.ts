@@ -2,12 +2,11 @@ import { plainToInstance } from 'class-transformer';
 import { escapeLiteral } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CaseFilter, CaseQuery } from '../src/query/cases/case-filter.dto.js';
-import { listStatement } from '../src/query/cases/cases.reader.js';
-import { GET_CASE } from '../src/query/cases/cases.sql.js';
-import { READ_COMPLETIONS, READ_END } from '../src/query/feed/feed.reader.js';
-import { LOOK_UP } from '../src/query/lookup/lookup.reader.js';
-import { GET_NOTIFICATION, LIST_NOTIFICATIONS_OF_CASE } from '../src/query/notifications/notifications.reader.js';
-import { LIST_REVEALS, LIST_REVEALS_OF_KEY } from '../src/operator/audit/audit.reader.js';
+import { GET_CASE, listStatement } from '../src/query/cases/cases.sql.js';
+import { READ_COMPLETIONS, READ_END } from '../src/query/feed/feed.sql.js';
+import { LOOK_UP } from '../src/query/lookup/lookup.sql.js';
+import { GET_NOTIFICATION, LIST_NOTIFICATIONS_OF_CASE } from '../src/query/notifications/notifications.sql.js';
+import { LIST_REVEALS, LIST_REVEALS_OF_KEY } from '../src/operator/audit/audit.sql.js';
 import {
   LOCK_CASES_OF_CASE,
   LOCK_CASES_OF_NUMBER,
@@ -20,24 +19,23 @@ import {
   READ_OLDEST,
   REMOVE_BODIES,
   REMOVE_NOTIFICATIONS,
-  REMOVE_REFUSED,
+  REMOVE_QUARANTINED,
   REMOVE_REVEALS,
   SCAN_CASES,
 } from '../src/operator/retention/retention.sql.js';
 import type { Statement } from '../src/database/connection.js';
 import { READ_COMMITTED_EVENTS } from '../src/query/waiting/commit-watcher.sql.js';
-import type { QuarantineFilter } from '../src/operator/quarantine/quarantine-query.dto.js';
+import type { QuarantineFilter } from '../src/operator/quarantine/quarantine.dto.js';
 import {
   batchStatement,
   findStatement,
   LIST_ACTIONS,
   listStatement as listQuarantine,
 } from '../src/operator/quarantine/quarantine.sql.js';
-import { NAME_NODE_TASKS, NAME_WORKFLOWS } from '../src/query/export/export-labels.reader.js';
-import { EXPORT_SETTINGS, exportStatement } from '../src/query/export/export.reader.js';
+import { EXPORT_SETTINGS, exportStatement, NAME_NODE_TASKS, NAME_WORKFLOWS } from '../src/query/export/export.sql.js';
 import { STATS_SETTINGS } from '../src/query/stats/stats.reader.js';
 import { LIST_NODE_TYPES, statsStatement } from '../src/query/stats/stats.sql.js';
-import { GET_WORKFLOW, LIST_NODE_TASKS, LIST_WORKFLOWS } from '../src/query/workflows/workflows.reader.js';
+import { GET_WORKFLOW, LIST_NODE_TASKS, LIST_WORKFLOWS } from '../src/query/workflows/workflows.sql.js';
 import { createDatabase, type TestDatabase } from './support/database.js';
 
 /** Enough that reading a whole table is never the cheap way. Each case has three node tasks. */
@@ -210,7 +208,7 @@ describe.each(MODES)('with %s', (mode) => {
       [REMOVE_NOTIFICATIONS, [first, '40000000-0000-0000-0000-000000000000', old]],
       [REMOVE_REVEALS, [first, '40000000-0000-0000-0000-000000000000', old]],
       [SCAN_CASES, ['-infinity', first, old]],
-      [REMOVE_REFUSED, [first, '01000000-0000-0000-0000-000000000000', old]],
+      [REMOVE_QUARANTINED, [first, '01000000-0000-0000-0000-000000000000', old]],
       [READ_QUARANTINE, [first, '+63']],
       [LOCK_OLD_CASES, [ids, old]],
     ];

@@ -52,7 +52,7 @@ test('beyond 200,000 things that all wait for together a wait is refused, and le
   expect((await lookup([{ case_id: 'nobody' }])).status).toBe(200);
   await areWaiting(1);
   listen(watch, 0, 1);
-  expect(() => listen(watch, MAX_LISTENERS, MAX_LISTENERS + 1)).toThrow('Too many wait');
+  expect(() => listen(watch, MAX_LISTENERS, MAX_LISTENERS + 1)).toThrow('Too many concurrent waits');
   watch.close();
   await areWaiting(0);
 

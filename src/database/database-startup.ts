@@ -20,10 +20,14 @@ export class DatabaseStartup {
   readonly #triedOnce: Promise<void>;
   #tellTried: () => void;
 
-  /** @param signal gives up */
+  /**
+   * @param onConnected reads what the service keeps of the database; runs again if it fails
+   * @param signal gives up
+   */
   constructor(
     private readonly databaseUrl: string,
     private readonly dataSources: readonly DataSource[],
+    private readonly onConnected: () => Promise<void>,
     private readonly signal: AbortSignal,
   ) {
     this.#triedOnce = new Promise((resolve) => (this.#tellTried = resolve));
@@ -59,6 +63,7 @@ export class DatabaseStartup {
   private async connect(): Promise<void> {
     const migrations = await migrate(this.databaseUrl, this.signal);
     for (const dataSource of this.dataSources) if (!dataSource.isInitialized) await dataSource.initialize();
+    await this.onConnected();
     this.#logger.log('connected', { migrations: migrations.map(({ name }) => name) });
   }
 }

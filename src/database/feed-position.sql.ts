@@ -1,12 +1,10 @@
-/**
- * A condition on `notifications`: what the change feed tells. As the partial index ix_notifications_feed has it.
- */
+/** The condition of feed events on `notifications`, as in the partial index ix_notifications_feed. */
 export const IS_FEED_EVENT = `(verdict IN ('first', 'changed') OR rewrites_past)`;
 
 /**
- * The position below which the feed is complete: all transactions that could write there have ended, so nothing can appear there any
- * more. It is that of the oldest transaction that the statement's own snapshot has under way, but for those that are known to
- * be in other databases of the server. (A standby's snapshot names none, but has the oldest.)
+ * The position below which the feed is complete: all transactions that could write there have ended. It is the position
+ * of the oldest transaction that runs in the statement's own snapshot, without those of other databases of the server.
+ * The snapshot of a standby lists no running transactions, but has the oldest one.
  */
 export const FEED_HORIZON = `
   (SELECT ahead_by + coalesce(
@@ -17,5 +15,5 @@ export const FEED_HORIZON = `
     pg_snapshot_xmax(pg_current_snapshot())::text::bigint)
   FROM feed_clock)`;
 
-/** Up to where events were removed for their age. */
+/** The position of the last event that retention has removed. */
 export const FEED_START = `SELECT removed_position, removed_id FROM feed_clock`;

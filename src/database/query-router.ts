@@ -10,16 +10,15 @@ import { Snapshot } from './snapshot.js';
 import { Metrics } from '../metrics/metrics.js';
 
 /**
- * So many statements are kept parsed and planned on each connection: all that have constant text, and of the lists the
- * combinations of filters that are asked for first. The rest is planned each time, so that no number of odd questions
- * fills PostgreSQL's memory.
+ * The limit of prepared statements per connection: those of constant text, and the first combinations of list filters.
+ * Other statements are planned each time, so that rare filters cannot fill PostgreSQL's memory.
  */
 const MAX_PREPARED = 100;
 
-/** The primary sees all that is committed, at once; a replica may be behind. */
+/** The server of a read: every commit is visible on the primary at once, a replica may lag. */
 export type Target = 'replica' | 'primary';
 
-/** Where all readers send their statements. */
+/** Routes the statements of all readers to a replica or the primary. */
 @Injectable()
 export class QueryRouter {
   readonly #names = new Map<string, string>();
@@ -33,38 +32,38 @@ export class QueryRouter {
     return this.dataSource.driver.isReplicated;
   }
 
-  /** One statement; on a read replica, if there is any, which may be behind. Where a replica fails, the primary answers. */
+  /** Runs a statement on a replica, if there is any; on the primary if the replica fails. */
   async query<Row extends QueryResultRow>(text: string, values: readonly unknown[]): Promise<Row[]> {
     return this.onReplica(async (mode) => this.run(mode, text, values));
   }
 
-  /** One statement about something that was asked for by its id: what a replica does not have yet, the primary may. */
+  /** Runs a statement for one id; again on the primary if a replica has no row yet. */
   async queryById<Row extends QueryResultRow>(text: string, values: readonly unknown[]): Promise<Row[]> {
     const rows = await this.query<Row>(text, values);
     return rows.length > 0 || !this.hasReplicas ? rows : this.queryPrimary(text, values);
   }
 
-  /** One statement, on a replica as `query` does it, or on the primary. */
-  async queryOn<Row extends QueryResultRow>(where: Target, text: string, values: readonly unknown[]): Promise<Row[]> {
-    return where === 'primary' ? this.queryPrimary(text, values) : this.query(text, values);
+  /** Runs a statement on the target: as `query`, or as `queryPrimary`. */
+  async queryOn<Row extends QueryResultRow>(target: Target, text: string, values: readonly unknown[]): Promise<Row[]> {
+    return target === 'primary' ? this.queryPrimary(text, values) : this.query(text, values);
   }
 
-  /** One statement where all that is committed can be seen. */
+  /** Runs a statement on the primary, where every commit is visible. */
   async queryPrimary<Row extends QueryResultRow>(text: string, values: readonly unknown[]): Promise<Row[]> {
     return this.run('master', text, values);
   }
 
   /**
-   * For several statements that see the same moment; on a read replica, if there is any. Whoever takes it releases it.
+   * Opens a snapshot for several statements, on a replica if there is any. The caller releases it.
    *
-   * @param begin the first of them: where a replica fails, they are run again on the primary
+   * @param begin the first statements; they run again on the primary if the replica fails
    */
   async snapshot<T>(
     settings: Readonly<Record<string, string>>,
     begin: (snapshot: Snapshot) => Promise<T>,
   ): Promise<[Snapshot, T]> {
     return this.onReplica(async (mode) => {
-      const snapshot = await Snapshot.take(this.dataSource, mode, settings);
+      const snapshot = await Snapshot.open(this.dataSource, mode, settings);
       try {
         return [snapshot, await begin(snapshot)];
       } catch (error) {
@@ -94,10 +93,10 @@ export class QueryRouter {
     return Connection.use(this.dataSource, async (connection) => connection.query<Row>(statement, values), mode);
   }
 
-  /** Empty for a statement that is not kept. */
+  /** The name of a prepared statement; empty above the limit. */
   private nameOf(text: string): string {
-    const known = this.#names.get(text);
-    if (known !== undefined) return known;
+    const existing = this.#names.get(text);
+    if (existing !== undefined) return existing;
     if (this.#names.size >= MAX_PREPARED) return '';
     const name = createHash('sha256').update(text).digest('base64url').slice(0, 22);
     this.#names.set(text, name);

@@ -1,7 +1,7 @@
 import type { Client, QueryResultRow } from 'pg';
 import type { DataSource, QueryRunner, ReplicationMode } from 'typeorm';
 
-/** A connection on which all statements see one moment, and write nothing. Whoever takes it releases it. */
+/** A read-only transaction whose statements share one snapshot. The caller of `open` releases it. */
 export class Snapshot {
   #isReleased = false;
 
@@ -11,10 +11,10 @@ export class Snapshot {
   ) {}
 
   /**
-   * @param mode `slave` reads from a replica, where the data source has any
-   * @param settings of PostgreSQL, for as long as it is held
+   * @param mode `slave` reads from a replica, if the data source has any
+   * @param settings of PostgreSQL, for this transaction
    */
-  static async take(
+  static async open(
     dataSource: DataSource,
     mode: ReplicationMode,
     settings: Readonly<Record<string, string>>,
@@ -36,7 +36,7 @@ export class Snapshot {
     return rows;
   }
 
-  /** Gives up the statement under way, and the connection with it; after its release, nothing. */
+  /** Closes the connection, which ends a running statement. No effect after `release`. */
   abandon(): void {
     if (!this.#isReleased) void this.client.end();
   }

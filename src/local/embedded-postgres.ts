@@ -5,6 +5,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Client } from 'pg';
 import { ConfigError } from '../config/config.js';
+import { createDatabaseNamed, FIND_DATABASE } from './embedded-postgres.sql.js';
 import { giveToServerUser, run, runAsServerUser } from './server-user.js';
 
 const USER = 'airudder';
@@ -160,8 +161,8 @@ async function createDatabase(url: string): Promise<void> {
   const client = new Client(url);
   await client.connect();
   try {
-    const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE]);
-    if (rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE}`);
+    const { rowCount } = await client.query(FIND_DATABASE, [DATABASE]);
+    if (rowCount === 0) await client.query(createDatabaseNamed(DATABASE));
   } finally {
     await client.end();
   }

@@ -21,7 +21,7 @@ import { StatsReader } from './stats/stats.reader.js';
 import { WorkflowsController } from './workflows/workflows.controller.js';
 import { WorkflowsReader } from './workflows/workflows.reader.js';
 
-/** Postgres → HTTP. */
+/** The way from PostgreSQL to HTTP. */
 @Module({
   imports: [AccessModule],
   controllers: [

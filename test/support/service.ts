@@ -10,6 +10,7 @@ import { type ApiKey, makeApiKey } from '../../src/config/api-key.js';
 import { createApp } from '../../src/app.js';
 import { type Config, parseConfig } from '../../src/config/config.js';
 import { QUERY } from '../../src/database/data-source.js';
+import { Cursors } from '../../src/http/rest/cursor.js';
 import { IngestLifecycle } from '../../src/ingest/ingest-lifecycle.js';
 import { PROVIDER_EXAMPLE } from '../../src/ingest/notification/provider-example.js';
 import { shutDown } from '../../src/shutdown.js';
@@ -60,6 +61,7 @@ export async function startService({
   const dataDir = await mkdtemp(join(tmpdir(), 'airudder-service-'));
   const app = await createApp({ ...settings, dataDir, apiKeys: KEYS, ...config }, own.url, false);
   for (const name of [undefined, QUERY]) await app.get<DataSource>(getDataSourceToken(name)).initialize();
+  await app.get(Cursors).loadKey();
   await app.get(IngestLifecycle).open();
   await app.listen(0, '127.0.0.1');
   const { port } = app.getHttpServer().address() as { port: number };

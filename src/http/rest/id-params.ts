@@ -3,7 +3,7 @@ import { ApiParam } from '@nestjs/swagger';
 import { isStorableText } from '../../database/storable-text.js';
 import { Problem } from '../problem/problem.js';
 
-/** @throws Problem `not_found` for what a reader did not find */
+/** @throws Problem `not_found` if a reader found no row */
 export function orNotFound<T>(result: T | undefined): T {
   if (result === undefined) throw notFound();
   return result;
@@ -15,9 +15,7 @@ export function IdParam(): ParameterDecorator {
     'id',
     new ParseUUIDPipe({
       exceptionFactory: () =>
-        new Problem('invalid_request', 'The id in the path is not one of ours.', [
-          { path: 'id', message: 'must be a UUID' },
-        ]),
+        new Problem('invalid_request', 'The id in the path is not valid.', [{ path: 'id', message: 'must be a UUID' }]),
     }),
   );
 }
@@ -27,7 +25,7 @@ export function ApiIdParam(description: string, example: string): MethodDecorato
   return ApiParam({ name: 'id', description, example, schema: { type: 'string', format: 'uuid' } });
 }
 
-/** The path's `workflow_id`: any text. What PostgreSQL cannot hold is the id of nothing. */
+/** The path's `workflow_id`: any text. A text that PostgreSQL cannot store is `not_found`. */
 export function WorkflowIdParam(): ParameterDecorator {
   return Param('workflow_id', {
     transform: (value: string) => {

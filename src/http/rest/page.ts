@@ -3,10 +3,11 @@ import { ApiOkResponse, ApiProperty, ApiPropertyOptional } from '@nestjs/swagger
 import { Transform } from 'class-transformer';
 import { IsInt, IsOptional, IsString, Max, Min } from 'class-validator';
 
+/** The maximum number of rows on a page. */
 export const MAX_LIMIT = 1000;
 const limitRule = { message: `must be a whole number from 1 to ${MAX_LIMIT}` };
 
-/** A list as it is answered. */
+/** One page of a list. */
 export interface Page<T> {
   readonly data: readonly T[];
   readonly next_cursor: string | null;
@@ -19,7 +20,7 @@ export class PageQuery {
     minimum: 1,
     maximum: MAX_LIMIT,
     default: 50,
-    description: `How many at most, 1 to ${MAX_LIMIT}.`,
+    description: `Maximum number of rows, 1 to ${MAX_LIMIT}.`,
   })
   @IsOptional()
   @Transform(({ value }: { value: unknown }) => toInteger(value))
@@ -28,42 +29,42 @@ export class PageQuery {
   @Max(MAX_LIMIT, limitRule)
   limit: number = 50;
 
-  @ApiPropertyOptional({ type: String, description: "The former page's `next_cursor`, with the same filters." })
+  @ApiPropertyOptional({ type: String, description: 'The `next_cursor` of the previous page, with the same filters.' })
   @IsOptional()
   @IsString({ message: 'must be given once' })
   cursor?: string;
 }
 
 /**
- * Splits off the row beyond the page that a reader asked for to learn whether there is more.
+ * Makes a page of rows. A reader reads one row more than `limit`: that row says only that there is a next page.
  *
- * @param rows up to `limit + 1` of them
- * @param writeCursor makes the cursor that points behind a row
- * @param found how many there were, where not all of them are in `rows`
+ * @param rows at most `limit + 1` rows
+ * @param writeCursor returns the cursor of the page that begins after a row
+ * @param available how many rows there are up to `limit + 1`, if `rows` was cut to the size of a response
  */
-export async function toPage<R, T>(
+export function toPage<R, T>(
   rows: readonly R[],
   limit: number,
   toResponse: (row: R) => T,
-  writeCursor: (last: R) => Promise<string>,
-  found = rows.length,
-): Promise<Page<T>> {
+  writeCursor: (last: R) => string,
+  available = rows.length,
+): Page<T> {
   const shown = rows.slice(0, limit);
   const last = shown.at(-1);
-  const next_cursor = found > shown.length && last !== undefined ? await writeCursor(last) : null;
+  const next_cursor = available > shown.length && last !== undefined ? writeCursor(last) : null;
   return { data: shown.map(toResponse), next_cursor };
 }
 
-/** The document's shape of such a list. The class that extends it gives it the name that clients will know it by. */
+/** The schema of a page. A class that extends it gives the schema its name in generated clients. */
 export function PageOf<T>(item: Type<T>): Type<Page<T>> {
   class PageResponse implements Page<T> {
-    @ApiProperty({ type: [item], description: 'At most `limit` of them.' })
+    @ApiProperty({ type: [item], description: 'At most `limit` rows.' })
     readonly data: readonly T[];
 
     @ApiProperty({
       type: String,
       nullable: true,
-      description: 'Leads to the next page; null on the last one. Opaque.',
+      description: 'The cursor of the next page; null on the last one. Opaque.',
       example: null,
     })
     readonly next_cursor: string | null;
@@ -71,7 +72,7 @@ export function PageOf<T>(item: Type<T>): Type<Page<T>> {
   return PageResponse;
 }
 
-/** Documents a list. */
+/** Documents a response with a page. */
 export function ApiPage(type: Type<Page<unknown>>): MethodDecorator {
   return ApiOkResponse({ type, description: 'One page.' });
 }

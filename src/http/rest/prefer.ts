@@ -4,15 +4,15 @@ import type { Request } from 'express';
 
 const MAX_WAIT_S = 60;
 
-/** What stands between commas. One in a quoted string parts nothing. */
+/** A part between commas. A comma in a quoted string is no separator. */
 const PREFERENCE = /(?:[^,"]|"(?:\\.|[^"\\])*"?)+/g;
 
-/** `wait=N`, with what RFC 7240 allows around it: parameters, quotes, spaces, any case. */
+/** `wait=N`, with the parameters, quotes, spaces and upper case that RFC 7240 allows. */
 const WAIT = /^\s*wait\s*=\s*("?)(\d{1,9})\1\s*(?:;|$)/i;
 
 /**
- * How many seconds the client is ready to wait (`Prefer: wait=N`, RFC 7240), at most 60; 0 if it did not say. As the
- * standard wants it, what cannot be understood is ignored, and what was applied is told in `Preference-Applied`.
+ * The seconds of `Prefer: wait=N` (RFC 7240), at most 60; 0 without the preference. By the standard, an invalid
+ * preference is ignored, and `Preference-Applied` names the one that was applied.
  */
 export function readWait(header: string | string[] | undefined): number {
   const preferences = [header ?? ''].flat().join(',').match(PREFERENCE) ?? [];
@@ -20,20 +20,20 @@ export function readWait(header: string | string[] | undefined): number {
   return Math.min(Number(wait ?? 0), MAX_WAIT_S);
 }
 
-/** `readWait` of the request. */
+/** Injects the seconds that the client waits. */
 export const Wait = createParamDecorator((_: unknown, context: ExecutionContext): number =>
   readWait(context.switchToHttp().getRequest<Request>().headers['prefer']),
 );
 
-/** Documents the request header. */
+/** Documents the header of the request. */
 export function ApiWait(description: string): MethodDecorator {
   return ApiHeader({ name: 'Prefer', required: false, description, schema: { type: 'string' } });
 }
 
-/** Documents the answer's header. */
+/** Documents the header of the response. */
 export const PREFERENCE_APPLIED = {
   'Preference-Applied': {
-    description: 'The preference that was taken into account, for example `wait=10`; absent if none was.',
+    description: 'The preference that was applied, for example `wait=10`; absent without one.',
     schema: { type: 'string', example: 'wait=10' },
   },
 };

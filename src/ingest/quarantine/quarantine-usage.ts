@@ -3,8 +3,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
 import { CONFIG, type Config } from '../../config/config.js';
 import { withTimeout } from '../../database/timeout.js';
-
-const READ_USAGE = `SELECT rows, bytes FROM quarantine_usage`;
+import { READ_USAGE } from './quarantine.sql.js';
 
 const LIMIT_MS = 1_000;
 

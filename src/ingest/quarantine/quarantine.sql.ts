@@ -14,6 +14,8 @@ export const REJECTED_BODY = {
   callee_number: 'text',
 } as const;
 
+export const READ_USAGE = `SELECT rows, bytes FROM quarantine_usage`;
+
 /** Whoever is to write locks this one row first: so what was read of the quarantine stays true, and nobody waits in a ring. */
 export const LOCK_USAGE: Statement = {
   name: 'lock_quarantine_usage',

@@ -3,9 +3,8 @@ import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import { NeedsScope } from '../../access/api-key.guard.js';
 import { ApiProblems } from '../../http/problem/problem.openapi.js';
 import { ApiPage } from '../../http/rest/page.js';
-import { AuditQuery } from './audit-query.dto.js';
+import { AuditQuery, RevealsPage } from './audit.dto.js';
 import { AuditReader } from './audit.reader.js';
-import { RevealsPage } from './audit.dto.js';
 
 @Controller('v1/audit')
 @ApiTags('audit')
@@ -16,11 +15,11 @@ export class AuditController {
   @Get()
   @ApiOperation({
     operationId: 'listReveals',
-    summary: 'Who was shown whole phone numbers and raw bodies, newest first',
+    summary: 'Disclosures of unmasked phone numbers and raw bodies, newest first',
     description:
-      'A record for every answer to a key with the scope `reveal` that shows a phone number whole or a body as received; it is ' +
-      'there before the answer leaves. A number that the question itself had is not counted again where it is repeated. What ' +
-      'was on its way when a transfer broke off, and what an answer of `304` or to `HEAD` would have shown, is counted too.',
+      'A record for every response to a key with the scope `reveal` that has an unmasked phone number or a body as received. ' +
+      'It is written before the response is sent. A number of the request is not counted if the response repeats it. Data of ' +
+      'an aborted transfer is counted too, and so is the data that a `304` or the response to a `HEAD` leaves out.',
   })
   @ApiPage(RevealsPage)
   @ApiProblems(

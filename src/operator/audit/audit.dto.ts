@@ -1,8 +1,36 @@
-import { ApiProperty } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { IsOptional, IsString } from 'class-validator';
 import type { RevealEntity } from '../../database/entities.js';
-import { PageOf } from '../../http/rest/page.js';
+import { IsStorableText } from '../../database/storable-text.js';
+import { PageOf, PageQuery } from '../../http/rest/page.js';
+import { IsTime } from '../../http/rest/time.js';
 
-/** What one request was shown of people, within a minute. */
+/** A page of the matching records. */
+export class AuditQuery extends PageQuery {
+  @ApiPropertyOptional({ description: 'Only disclosures to the API key of this name, for example `collections`.' })
+  @IsOptional()
+  @IsString({ message: 'must be given once' })
+  @IsStorableText()
+  key?: string;
+
+  @ApiPropertyOptional({
+    format: 'date-time',
+    description: 'Only disclosures at this time or later, for example `2026-01-31T00:00:00Z`.',
+  })
+  @IsOptional()
+  @IsTime()
+  from?: string;
+
+  @ApiPropertyOptional({
+    format: 'date-time',
+    description: 'Only disclosures before this time, for example `2026-02-01T00:00:00Z`.',
+  })
+  @IsOptional()
+  @IsTime()
+  to?: string;
+}
+
+/** The disclosures of one request within a minute. */
 export class RevealResponse {
   @ApiProperty({
     format: 'uuid',
@@ -13,7 +41,7 @@ export class RevealResponse {
 
   @ApiProperty({
     format: 'date-time',
-    description: 'When it was shown. What takes longer than a minute has a record for each minute, with its begin.',
+    description: 'Time of the disclosure. A longer request has a record for each minute, with the start of that.',
     example: '2026-01-31T09:30:00.000Z',
   })
   at: string;
@@ -22,20 +50,20 @@ export class RevealResponse {
   key: string;
 
   @ApiProperty({
-    description: 'Method and path as this document has them, without the ids of a path.',
+    description: 'Method and path as in this document, without the ids of the path.',
     example: 'GET /v1/cases/{id}',
   })
   endpoint: string;
 
-  @ApiProperty({ type: 'integer', description: 'How many phone numbers were shown whole.', example: 50 })
+  @ApiProperty({ type: 'integer', description: 'Number of unmasked phone numbers.', example: 50 })
   numbers: number;
 
-  @ApiProperty({ type: 'integer', description: 'How many bodies were shown as received.', example: 0 })
+  @ApiProperty({ type: 'integer', description: 'Number of bodies as received.', example: 0 })
   bodies: number;
 
   @ApiProperty({
     format: 'uuid',
-    description: 'The X-Request-Id of the answer.',
+    description: 'The X-Request-Id of the response.',
     example: '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55',
   })
   request_id: string;

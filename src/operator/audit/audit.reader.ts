@@ -5,41 +5,26 @@ import { Cursors } from '../../http/rest/cursor.js';
 import { type Page, toPage } from '../../http/rest/page.js';
 import { QueryRouter } from '../../database/query-router.js';
 import { parseTime } from '../../http/rest/time.js';
-import type { AuditQuery } from './audit-query.dto.js';
-import { RevealResponse } from './audit.dto.js';
+import { type AuditQuery, RevealResponse } from './audit.dto.js';
+import { LIST_REVEALS, LIST_REVEALS_OF_KEY } from './audit.sql.js';
 
-const SELECT = `SELECT id, at, key_name, endpoint, request_id, numbers, bodies FROM reveals`;
-
-/** Pages along pk_reveals: an id begins with its time. Exported, as the next, for the test that looks at plans. */
-export const LIST_REVEALS = `
-  ${SELECT}
-  WHERE id < $1 AND id >= $2
-  ORDER BY id DESC
-  LIMIT $3`;
-
-/** Pages along ix_reveals_key, and by no other index could they come in this order: a key may be seldom used. */
-export const LIST_REVEALS_OF_KEY = `
-  ${SELECT}
-  WHERE (key_name, id) < ($4, $1) AND (key_name, id) >= ($4, $2)
-  ORDER BY key_name DESC, id DESC
-  LIMIT $3`;
-
+/** Reads the records of disclosures. */
 @Injectable()
 export class AuditReader {
   constructor(
-    private readonly reads: QueryRouter,
+    private readonly queries: QueryRouter,
     private readonly cursors: Cursors,
   ) {}
 
   async list({ key, from, to, limit, cursor }: AuditQuery): Promise<Page<RevealResponse>> {
-    const question = ['audit', key ?? null, from ?? null, to ?? null];
-    const position = await this.cursors.read(question, cursor);
+    const cursorScope = ['audit', key ?? null, from ?? null, to ?? null];
+    const position = this.cursors.read(cursorScope, cursor);
     const range = [position?.[0] ?? lowestId(to) ?? LAST_ID, lowestId(from) ?? FIRST_ID, limit + 1];
     const rows =
       key === undefined
-        ? await this.reads.query<RevealEntity>(LIST_REVEALS, range)
-        : await this.reads.query<RevealEntity>(LIST_REVEALS_OF_KEY, [...range, key]);
-    return toPage(rows, limit, RevealResponse.from, async (last) => this.cursors.write(question, [last.id]));
+        ? await this.queries.query<RevealEntity>(LIST_REVEALS, range)
+        : await this.queries.query<RevealEntity>(LIST_REVEALS_OF_KEY, [...range, key]);
+    return toPage(rows, limit, RevealResponse.from, (last) => this.cursors.write(cursorScope, [last.id]));
   }
 }
 

@@ -28,16 +28,16 @@ import {
 } from './erasure.sql.js';
 
 const POLL_INTERVAL_MS = 10;
-/** Longer than a transaction of ours may be idle: one that writes for longer is not ours. */
+/** Longer than the idle timeout of this service's transactions: a longer one belongs to another program. */
 const WRITERS_LIMIT_MS = 6_000;
 const SPOOL_PAGE = { count: 500, bytes: 4 * 1024 * 1024 };
 
 /**
- * Removes all that is known of a person.
+ * Removes all data of a person.
  *
- * First the erasure is decided: from its commit on no statement that does not know it writes deliveries (`Erasures`). What was
- * begun before that is waited for. So when the rows are removed, nothing that was received before can come after them, from no
- * replica, spool or quarantine; and what is received later is new.
+ * The erasure is committed first: from then on a process must load it before it can write deliveries (`ErasureFilter`).
+ * The service then waits for older write transactions. After that no replica, spool or quarantine can write a delivery
+ * received before the erasure, so that the removed rows cannot return. Later deliveries are new.
  */
 @Injectable()
 export class ErasureService {
@@ -49,23 +49,23 @@ export class ErasureService {
 
   /**
    * @returns the id of the erasure
-   * @throws Problem `service_unavailable` if some other transaction writes for too long: then it has to be asked for again,
-   *   and so it has if the disk of the spool has no room
+   * @throws Problem `service_unavailable` if another transaction writes for too long, or if the spool's disk is full:
+   *   the client has to repeat the request
    */
   async erase(subject: Subject, keyName: string): Promise<string> {
     const id = newId();
-    await this.decide(id, subject, keyName);
+    await this.insert(id, subject, keyName);
     await this.erasures.refresh();
     await this.waitForWriters();
-    const cases = await this.removeCases(subject); // first: what arrives from here on is new, and stays
+    const cases = await this.removeCases(subject); // first, because later deliveries are new and stay
     const spooled_notifications = await inSpool('Cases are removed.', async () => this.removeSpooled());
-    const quarantined_notifications = await this.removeRefused(subject);
-    await inSpool('All is removed, but bytes of it may still be in its files.', async () => this.spool.compactAll());
-    await this.finish(id, subject, { ...cases, quarantined_notifications, spooled_notifications });
+    const quarantined_notifications = await this.removeQuarantined(subject);
+    await inSpool('All data is removed, but bytes may remain in spool files.', async () => this.spool.compactAll());
+    await this.complete(id, subject, { ...cases, quarantined_notifications, spooled_notifications });
     return id;
   }
 
-  private async decide(id: string, subject: Subject, keyName: string): Promise<void> {
+  private async insert(id: string, subject: Subject, keyName: string): Promise<void> {
     const digest = await this.erasures.digest(subject);
     const kind = 'case_id' in subject ? 'case' : 'callee_number';
     await Connection.use(this.dataSource, async (connection) =>
@@ -76,16 +76,16 @@ export class ErasureService {
     );
   }
 
-  /** Those that write now may have looked before the decision; whoever begins later sees it. */
+  /** Running transactions may not see the erasure; later ones do. */
   private async waitForWriters(): Promise<void> {
     const deadline = performance.now() + WRITERS_LIMIT_MS;
-    let left = new Set(await this.listWriters());
-    while (left.size > 0) {
+    let running = new Set(await this.listWriters());
+    while (running.size > 0) {
       if (performance.now() > deadline)
         throw new Problem('service_unavailable', 'Another transaction writes for too long. Nothing is removed yet.');
       await sleep(POLL_INTERVAL_MS);
-      const now = await this.listWriters();
-      left = new Set(now.filter((writer) => left.has(writer)));
+      const current = await this.listWriters();
+      running = new Set(current.filter((writer) => running.has(writer)));
     }
   }
 
@@ -96,25 +96,25 @@ export class ErasureService {
     return rows.map(({ writer }) => writer);
   }
 
-  /** From the spool of this process. Other processes leave out what is in theirs when they drain it. */
+  /** Removes from the spool of this process. Other processes skip erased notifications when they drain theirs. */
   private async removeSpooled(): Promise<number> {
     let removed = 0;
-    let found: Spooled[] = [];
+    let page: Spooled[] = [];
     do {
-      await turn(); // reading it takes no time off the event loop by itself, and there may be a day of notifications
-      found = this.spool.oldest(SPOOL_PAGE, found.at(-1)?.key);
-      const erased = found.filter(({ record }) => this.isErased(record)).map(({ key }) => key);
+      await turn(); // reads are synchronous, and the spool may hold a day of notifications
+      page = this.spool.oldest(SPOOL_PAGE, page.at(-1)?.key);
+      const erased = page.filter(({ record }) => this.isErased(record)).map(({ key }) => key);
       await this.spool.remove(erased);
       removed += erased.length;
-    } while (found.length > 0);
+    } while (page.length > 0);
     return removed;
   }
 
   private isErased({ receipt, body }: Spooled['record']): boolean {
-    const judged = judgeAgain(receipt, body);
-    return judged instanceof Rejection
+    const parsed = judgeAgain(receipt, body);
+    return parsed instanceof Rejection
       ? this.erasures.matchesBody(receipt.receivedAt, body)
-      : this.erasures.matches(judged);
+      : this.erasures.matches(parsed);
   }
 
   private async removeCases(subject: Subject): Promise<RemovedCases> {
@@ -127,27 +127,27 @@ export class ErasureService {
     );
   }
 
-  /** Whoever keeps refused bodies just now is waited for; whoever does so later knows of the erasure. */
-  private async removeRefused(subject: Subject): Promise<number> {
+  /** The lock waits for running writes to the quarantine; later ones have loaded the erasure. */
+  private async removeQuarantined(subject: Subject): Promise<number> {
     const needle = Buffer.from(nameOf(subject));
     return Connection.use(this.dataSource, async (connection) => {
       await connection.transaction(async () => connection.query(LOCK_USAGE, []));
       let removed = 0;
       for (let after: string | undefined = FIRST_ID; after !== undefined;) {
-        const found: Looked[] = await connection.query<Looked>(READ_QUARANTINE, [after, needle]);
+        const scanned: ScannedBody[] = await connection.query<ScannedBody>(READ_QUARANTINE, [after, needle]);
         const mentioning: string[] = [];
-        for (const { id, body } of found) {
+        for (const { id, body } of scanned) {
           await turn(); // a body may be large, and there may be many
           if (id !== null && body !== null && containsSubject(body, subject)) mentioning.push(id);
         }
         if (mentioning.length > 0) removed += (await connection.query(REMOVE_QUARANTINED, [mentioning])).length;
-        after = found[0]?.last;
+        after = scanned[0]?.last;
       }
       return removed;
     });
   }
 
-  private async finish(id: string, subject: Subject, removed: Removed): Promise<void> {
+  private async complete(id: string, subject: Subject, removed: Removed): Promise<void> {
     await Connection.use(this.dataSource, async (connection) => {
       await connection.query(REDACT_DISCARD_REASONS, [nameOf(subject)]);
       await connection.query(COMPLETE_ERASURE, [id, JSON.stringify(removed)]);
@@ -156,19 +156,19 @@ export class ErasureService {
 }
 
 type RemovedCases = Pick<Removed, 'cases' | 'case_node_tasks' | 'notifications'>;
-/** Up to which refused body was looked, and one that may mention the person; null if none does. */
-type Looked = { last: string; id: string | null; body: Buffer | null };
+/** The last id scanned, and a body that may mention the person; null if there is none. */
+type ScannedBody = { last: string; id: string | null; body: Buffer | null };
 
 function nameOf(subject: Subject): string {
   return 'case_id' in subject ? subject.case_id : subject.callee_number;
 }
 
-async function inSpool<T>(stands: string, work: () => Promise<T>): Promise<T> {
+async function inSpool<T>(state: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
     if (!(error instanceof SpoolError)) throw error;
-    throw new Problem('service_unavailable', `The disk of the spool does not take it. ${stands}`);
+    throw new Problem('service_unavailable', `The spool's disk is full or not writable. ${state}`);
   }
 }
 

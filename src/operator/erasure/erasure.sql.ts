@@ -1,11 +1,9 @@
 import type { Statement } from '../../database/connection.js';
 
-/** The SQL of an erasure. */
-
-/** An arbitrary constant that names the decision of erasures among a database's advisory locks. */
+/** Names the insert of erasures among the advisory locks of a database: an arbitrary constant. */
 const ERASURE_LOCK = 6_158_420_176;
 
-/** One at a time, so that erasures are numbered in the order of their commits. */
+/** Serialises erasures, so that their numbers follow the order of their commits. */
 export const ACQUIRE_ERASURE_LOCK: Statement = {
   name: 'erasure_turn',
   text: `SELECT pg_advisory_xact_lock(${ERASURE_LOCK})`,
@@ -19,7 +17,7 @@ export const INSERT_ERASURE: Statement = {
   SELECT coalesce(max(number), 0) + 1, $1, $2, $3, $4, $5 FROM erasures`,
 };
 
-/** Transactions that write deliveries just now. */
+/** The transactions that currently write deliveries. */
 export const LIST_WRITERS: Statement = {
   name: 'erasure_writers',
   text: `
@@ -33,7 +31,7 @@ export const LIST_WRITERS: Statement = {
 const IS_NUMBER = 'callee_number = $1';
 const IS_CASE = 'workflow_id = $1 AND case_id = $2';
 
-/** In key order, so that an erasure and a writer never wait for each other in a ring. */
+/** In key order, as the writer does, so that an erasure and a writer cannot deadlock. */
 function lockCases(condition: string): string {
   return `
   SELECT id FROM cases WHERE ${condition}
@@ -58,11 +56,13 @@ export const REMOVE_CASES: Statement = {
 };
 
 /**
- * Refused bodies that may mention somebody: they have the bytes in them, or may have them in other words (a backslash or a percent sign
- * escapes characters, a zero is half of one in UTF-16). Looks at some 4 MiB of bodies, each once; all of the quarantine is looked
- * through so, which is bounded. Each row has the last id that was looked at, and one without a body is there if nothing was found.
+ * Selects quarantined bodies that may contain the subject: its bytes, or an escaped form. A backslash and a percent
+ * sign escape characters, and a zero byte is half a character of UTF-16. Each call scans about 4 MiB of bodies; a loop
+ * scans the whole quarantine, whose size is limited. Each row has the last id scanned; without a match one row has it
+ * alone.
  *
- * Parameters: behind which id, the bytes of a number or an id. Along pk_quarantined_notifications; a length is known without its body.
+ * Parameters: the id to scan after, the bytes of a number or an id. Along pk_quarantined_notifications; a length is
+ * read without its body.
  */
 export const READ_QUARANTINE: Statement = {
   name: 'erasure_read_quarantine',
@@ -86,20 +86,32 @@ export const READ_QUARANTINE: Statement = {
       OR position('\\x25'::bytea IN body) > 0 OR position('\\x00'::bytea IN body) > 0)) AS found ON true`,
 };
 
-/** Parameter: ids. The triggers count. */
+/** Parameter: ids. Triggers update the usage. */
 export const REMOVE_QUARANTINED: Statement = {
   name: 'erasure_remove_quarantined',
   text: `DELETE FROM quarantined_notifications WHERE id = ANY ($1::uuid[]) RETURNING id`,
 };
 
-/** Parameters: id, what was removed. */
+/** Parameters: id, counts of removed rows. */
 export const COMPLETE_ERASURE: Statement = {
   name: 'erasure_finish',
   text: `UPDATE erasures SET removed = $2 WHERE id = $1`,
 };
 
-/** Parameter: what the person is named by. What an operator wrote down is taken away where it names the person. */
+/** Parameter: a number or a case id. Removes the reasons of operators that contain it. */
 export const REDACT_DISCARD_REASONS: Statement = {
   name: 'erasure_forget_remarks',
   text: `UPDATE quarantine_actions SET because = NULL WHERE strpos(because, $1) > 0`,
 };
+
+const COLUMNS = `number, id, erased_at, key_name, subject, removed`;
+
+/** Pages along pk_erasures. */
+export const LIST_ERASURES = `
+  SELECT ${COLUMNS} FROM erasures
+  WHERE number < $1
+  ORDER BY number DESC
+  LIMIT $2`;
+
+/** By uq_erasures_id. */
+export const GET_ERASURE = `SELECT ${COLUMNS} FROM erasures WHERE id = $1`;

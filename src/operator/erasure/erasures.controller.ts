@@ -8,8 +8,7 @@ import { NoQuery } from '../../http/rest/validation.js';
 import { ApiIdParam, orNotFound, IdParam } from '../../http/rest/id-params.js';
 import { ApiPage, PageQuery } from '../../http/rest/page.js';
 import { ErasureService } from './erasure.service.js';
-import { ErasureRequest, toSubject } from './erasure-request.dto.js';
-import { ErasureResponse, ErasuresPage } from './erasure.dto.js';
+import { ErasureRequest, ErasureResponse, ErasuresPage, toSubject } from './erasure.dto.js';
 import { ErasuresReader } from './erasures.reader.js';
 
 @Controller('v1/erasures')
@@ -18,7 +17,7 @@ import { ErasuresReader } from './erasures.reader.js';
 @ApiProblems('unauthorized', 'insufficient_scope', 'internal_error', 'service_unavailable')
 export class ErasuresController {
   constructor(
-    private readonly eraser: ErasureService,
+    private readonly service: ErasureService,
     private readonly erasures: ErasuresReader,
   ) {}
 
@@ -26,7 +25,7 @@ export class ErasuresController {
   @ApiOperation({
     operationId: 'listErasures',
     summary: 'Erasures, newest first',
-    description: 'Who was erased is not kept.',
+    description: 'The subject of an erasure is not stored.',
   })
   @ApiPage(ErasuresPage)
   @ApiProblems('invalid_request', 'invalid_cursor')
@@ -38,19 +37,19 @@ export class ErasuresController {
   @JsonBody()
   @ApiOperation({
     operationId: 'erase',
-    summary: 'Removes a person from everything that is kept',
+    summary: 'Remove all data of a person',
     description:
-      'By `callee_number`, or by `workflow_id` and `case_id`, compared as they are: cases, their node tasks, their notifications ' +
-      'with the bytes as received, refused bodies that mention them, copies in the spool, events of the change feed. What was ' +
-      'received before cannot come back, from whatever spool or replica; what is received later is new and is stored. ' +
-      'What arrives within the moment in which it is decided may be removed with the rest. An erasure that is not ' +
-      'answered with `201` has to be asked for again. It cannot be undone.',
+      'By `callee_number`, or by `workflow_id` and `case_id`, as exact matches. Removes cases, their node tasks, their ' +
+      'notifications with the bytes as received, quarantined bodies that mention them, copies in the spool, and events of the ' +
+      'change feed. Data received before the erasure cannot return from any spool or replica; data received later is stored. ' +
+      'Data received during the erasure may be removed too. Repeat the request until the response is `201`. An erasure cannot ' +
+      'be undone.',
   })
   @ApiCreatedResponse({
     type: ErasureResponse,
-    description: 'Removed.',
+    description: 'The data is removed.',
     headers: {
-      Location: { required: true, description: 'Of the receipt.', schema: { type: 'string' } },
+      Location: { required: true, description: 'Path of the receipt.', schema: { type: 'string' } },
     },
   })
   async erase(
@@ -59,7 +58,7 @@ export class ErasuresController {
     @Res({ passthrough: true }) response: Response,
     @Query() _none: NoQuery,
   ): Promise<ErasureResponse> {
-    const id = await this.eraser.erase(toSubject(request), keyName);
+    const id = await this.service.erase(toSubject(request), keyName);
     response.location(`/v1/erasures/${id}`);
     return orNotFound(await this.erasures.get(id));
   }

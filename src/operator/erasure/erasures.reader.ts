@@ -3,38 +3,28 @@ import { Cursors } from '../../http/rest/cursor.js';
 import { type Page, type PageQuery, toPage } from '../../http/rest/page.js';
 import { QueryRouter } from '../../database/query-router.js';
 import { ErasureResponse, type ErasureRow } from './erasure.dto.js';
+import { GET_ERASURE, LIST_ERASURES } from './erasure.sql.js';
 
-const COLUMNS = `number, id, erased_at, key_name, subject, removed`;
-
-/** Pages along pk_erasures. */
-const LIST_ERASURES = `
-  SELECT ${COLUMNS} FROM erasures
-  WHERE number < $1
-  ORDER BY number DESC
-  LIMIT $2`;
-
-/** By uq_erasures_id. */
-const GET_ERASURE = `SELECT ${COLUMNS} FROM erasures WHERE id = $1`;
-
+/** Reads the receipts of erasures. */
 @Injectable()
 export class ErasuresReader {
   constructor(
-    private readonly reads: QueryRouter,
+    private readonly queries: QueryRouter,
     private readonly cursors: Cursors,
   ) {}
 
   async list(query: PageQuery): Promise<Page<ErasureResponse>> {
-    const question = ['erasures'];
-    const [before] = (await this.cursors.read(question, query.cursor)) ?? [Number.MAX_SAFE_INTEGER];
-    const rows = await this.reads.query<ErasureRow>(LIST_ERASURES, [before, query.limit + 1]);
-    return toPage(rows, query.limit, ErasureResponse.from, async ({ number }) =>
-      this.cursors.write(question, [Number(number)]),
+    const cursorScope = ['erasures'];
+    const [before] = this.cursors.read(cursorScope, query.cursor) ?? [Number.MAX_SAFE_INTEGER];
+    const rows = await this.queries.query<ErasureRow>(LIST_ERASURES, [before, query.limit + 1]);
+    return toPage(rows, query.limit, ErasureResponse.from, ({ number }) =>
+      this.cursors.write(cursorScope, [Number(number)]),
     );
   }
 
-  /** From the primary: whoever has just erased somebody sees it. */
+  /** Reads from the primary, where a receipt is visible at once. */
   async get(id: string): Promise<ErasureResponse | undefined> {
-    const [row] = await this.reads.queryPrimary<ErasureRow>(GET_ERASURE, [id]);
+    const [row] = await this.queries.queryPrimary<ErasureRow>(GET_ERASURE, [id]);
     return row && ErasureResponse.from(row);
   }
 }

@@ -8,7 +8,7 @@ import {
 import type { Outcome } from '../../ingest/write/batch.js';
 import { PageOf } from '../../http/rest/page.js';
 
-/** One refused body was taken out of the quarantine. */
+/** The removal of one body from the quarantine. */
 export class QuarantineActionResponse {
   @ApiProperty({
     format: 'uuid',
@@ -17,18 +17,18 @@ export class QuarantineActionResponse {
   })
   id: string;
 
-  @ApiProperty({ format: 'date-time', description: 'When.', example: '2026-01-31T09:30:00.000Z' })
+  @ApiProperty({ format: 'date-time', description: 'Time of the action.', example: '2026-01-31T09:30:00.000Z' })
   acted_at: string;
 
   @ApiProperty({ description: 'Name of the API key.', example: 'operations' })
   key_name: string;
 
-  @ApiProperty({ enum: QUARANTINE_ACTIONS, description: 'What was done.', example: 'discarded' })
+  @ApiProperty({ enum: QUARANTINE_ACTIONS, description: 'The action.', example: 'discarded' })
   action: QuarantineAction;
 
   @ApiProperty({
     format: 'uuid',
-    description: 'Id of the refused body. Of one that was replayed it is the id of the notification.',
+    description: 'Id of the body. After a replay the id of the notification too.',
     example: '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55',
   })
   quarantined_id: string;
@@ -36,10 +36,10 @@ export class QuarantineActionResponse {
   @ApiProperty({ description: 'Kind of the notification.', example: 'workflow-list-completion' })
   kind: string;
 
-  @ApiProperty({ description: 'Why the body had been refused.', example: 'invalid_fields' })
+  @ApiProperty({ description: 'Why the body was rejected.', example: 'invalid_fields' })
   reason: string;
 
-  @ApiProperty({ type: 'integer', description: 'How many times these bytes had been received.', example: 1 })
+  @ApiProperty({ type: 'integer', description: 'How many times these bytes were received.', example: 1 })
   count: number;
 
   @ApiProperty({
@@ -47,7 +47,7 @@ export class QuarantineActionResponse {
     enum: [...VERDICTS, 'known', 'erased', null],
     nullable: true,
     description:
-      "What a replay came to: the notification's verdict; `known`: an earlier attempt had written it already; `erased`: its " +
+      "Result of a replay: the notification's verdict; `known`: an earlier attempt had written it already; `erased`: its " +
       'person had been erased, so it was only removed.',
     example: null,
   })
@@ -56,7 +56,7 @@ export class QuarantineActionResponse {
   @ApiProperty({
     type: String,
     nullable: true,
-    description: 'Why it was discarded, in the words of who did it.',
+    description: 'The reason that the operator gave for a discard.',
     example: 'Sent by a load test.',
   })
   because: string | null;

@@ -5,14 +5,21 @@ import { JsonBody } from '../../http/rest/json-body.js';
 import { ApiProblems } from '../../http/problem/problem.openapi.js';
 import { NoQuery } from '../../http/rest/validation.js';
 import { ApiIdParam, orNotFound, IdParam } from '../../http/rest/id-params.js';
-import { DiscardPage, DiscardResponse } from './discard.dto.js';
+import {
+  BulkDiscardRequest,
+  DiscardPage,
+  DiscardRequest,
+  DiscardResponse,
+  ReplayPage,
+  ReplayRequest,
+  ReplayResponse,
+} from './quarantine-commands.dto.js';
 import { DiscardService } from './discard.service.js';
-import { BulkDiscardRequest, DiscardRequest, ReplayRequest } from './quarantine-commands.dto.js';
-import { ReplayPage, ReplayResponse } from './replay.dto.js';
 import { ReplayService } from './replay.service.js';
 
-const ID = ['Id of the refused body.', '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55'] as const;
+const ID = ['Id of the body.', '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55'] as const;
 
+/** Commands on the quarantine. */
 @Controller('v1/quarantine')
 @ApiTags('quarantine')
 @NeedsScope('operate')
@@ -29,14 +36,14 @@ export class QuarantineCommandsController {
   @JsonBody()
   @ApiOperation({
     operationId: 'replayQuarantine',
-    summary: 'Judge refused bodies again, and take in what is valid now',
+    summary: 'Replay quarantined bodies: write those that are valid now',
     description:
-      'Oldest first, each as the notification that it would have been: with its id and the time of its first receipt. What is ' +
-      'still not valid stays, with what is wrong with it today. One call looks at up to `limit` of them, and some 32 MiB ' +
-      'of bodies: go on with `next_cursor`. With `dry_run` nothing is changed, and the answer is what a replay would ' +
-      'come to now; PostgreSQL is asked too. Safe to repeat.',
+      'Oldest first. A valid body becomes a notification with its id and the time of its first receipt. An invalid body stays, ' +
+      'with its current faults. One call handles up to `limit` bodies, and about 32 MiB: continue with `next_cursor`. With ' +
+      '`dry_run` nothing is changed, and the response has the results of a replay, including the checks of PostgreSQL. Safe ' +
+      'to repeat.',
   })
-  @ApiOkResponse({ type: ReplayPage, description: 'What came of each.' })
+  @ApiOkResponse({ type: ReplayPage, description: 'The result of each body.' })
   async replayMatching(
     @Body() request: ReplayRequest,
     @KeyName() by: string,
@@ -51,12 +58,12 @@ export class QuarantineCommandsController {
   @JsonBody()
   @ApiOperation({
     operationId: 'discardQuarantine',
-    summary: 'Remove refused bodies for good',
+    summary: 'Discard quarantined bodies permanently',
     description:
-      'Oldest first, up to `limit` in one call: go on while `next_cursor` is not null. With `dry_run` nothing is changed. What ' +
-      'arrives meanwhile and matches is discarded too: bound it by `received_to`.',
+      'Oldest first, up to `limit` in one call: continue until `next_cursor` is null. With `dry_run` nothing is changed. ' +
+      'Matching bodies that arrive meanwhile are discarded too; set `received_to` to exclude them.',
   })
-  @ApiOkResponse({ type: DiscardPage, description: 'What was discarded.' })
+  @ApiOkResponse({ type: DiscardPage, description: 'The discarded bodies.' })
   async discardMatching(
     @Body() request: BulkDiscardRequest,
     @KeyName() by: string,
@@ -69,13 +76,13 @@ export class QuarantineCommandsController {
   @HttpCode(200)
   @ApiOperation({
     operationId: 'replayQuarantined',
-    summary: 'Judge one refused body again, and take it in if it is valid now',
+    summary: 'Replay one quarantined body: write it if it is valid now',
     description:
-      'As the notification that it would have been: with its id and the time of its first receipt. Safe to repeat: once it ' +
-      'is replayed it is no longer here (`404`), but under `/v1/notifications/{id}`.',
+      'A valid body becomes a notification with its id and the time of its first receipt. Safe to repeat: a replayed body is ' +
+      'no longer in quarantine (`404`), but under `/v1/notifications/{id}`.',
   })
   @ApiIdParam(...ID)
-  @ApiOkResponse({ type: ReplayResponse, description: 'What came of it.' })
+  @ApiOkResponse({ type: ReplayResponse, description: 'The result.' })
   @ApiProblems('invalid_request', 'not_found')
   async replay(@IdParam() id: string, @KeyName() by: string, @Query() _none: NoQuery): Promise<ReplayResponse> {
     return orNotFound(await this.replays.replay(id, by));
@@ -86,11 +93,11 @@ export class QuarantineCommandsController {
   @JsonBody()
   @ApiOperation({
     operationId: 'discardQuarantined',
-    summary: 'Remove one refused body for good',
-    description: 'That it was there, who discarded it and why is kept: see `/v1/quarantine/actions`.',
+    summary: 'Discard one quarantined body permanently',
+    description: 'A record of the body, the operator and the reason stays: see `/v1/quarantine/actions`.',
   })
   @ApiIdParam(...ID)
-  @ApiOkResponse({ type: DiscardResponse, description: 'It is gone.' })
+  @ApiOkResponse({ type: DiscardResponse, description: 'The body is discarded.' })
   @ApiProblems('not_found')
   async discard(
     @IdParam() id: string,

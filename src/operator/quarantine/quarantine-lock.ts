@@ -7,66 +7,62 @@ import { QUERY } from '../../database/data-source.js';
 import type { QuarantineAction } from '../../database/entities.js';
 import { newId } from '../../database/ids.js';
 import type { Outcome } from '../../ingest/write/batch.js';
-import type { DiscardResponse } from './discard.dto.js';
-import type { QuarantineFilter } from './quarantine-query.dto.js';
-import { findStatement, type QuarantinePosition, REMOVE } from './quarantine.sql.js';
+import type { DiscardResponse } from './quarantine-commands.dto.js';
+import type { QuarantineFilter } from './quarantine.dto.js';
+import { ACQUIRE_COMMAND_LOCK, ALLOW_IDLE, findStatement, type QuarantinePosition, REMOVE } from './quarantine.sql.js';
 
-/** An arbitrary constant that names the acts of operators among a database's advisory locks. */
-const ACTS_LOCK = 6_158_420_178;
-
-/** What is done to refused bodies: by whom, and for a discard why. */
+/** A command of an operator: the action, the key name, and the reason of a discard. */
 interface OperatorAction {
   readonly action: QuarantineAction;
   readonly by: string;
   readonly because?: string;
 }
 
-/** A refused body that is to be taken out; after a replay, with what that came to. */
+/** A body to remove; after a replay with its verdict. */
 interface RemovalEntry {
   readonly id: string;
   readonly verdict?: Outcome | null;
 }
 
-/** What operators do, one at a time on a database: so that nobody discards what another is replaying, or replays it as well. */
+/** Serialises replay and discard with an advisory lock, so that no two commands handle the same body. */
 @Injectable()
 export class QuarantineLock {
   constructor(@InjectDataSource(QUERY) private readonly dataSource: DataSource) {}
 
-  /** Whether there are more that match behind a place. */
-  async has(filter: QuarantineFilter, behind: QuarantinePosition): Promise<boolean> {
-    const { text, parameters } = findStatement(filter, behind, 1);
+  /** Whether more bodies match after a position. */
+  async hasMore(filter: QuarantineFilter, after: QuarantinePosition): Promise<boolean> {
+    const { text, parameters } = findStatement(filter, after, 1);
     const rows = await Connection.use(this.dataSource, async (connection) =>
       connection.query({ name: '', text }, parameters),
     );
     return rows.length > 0;
   }
 
-  /** A transaction that no other of these runs beside. The door does not wait for it until it removes something. */
-  async runExclusive<T>(work: (act: QuarantineTransaction) => Promise<T>): Promise<T> {
+  /** Runs a transaction while it holds the advisory lock. Ingest waits only from its first removal on. */
+  async runExclusive<T>(work: (transaction: QuarantineTransaction) => Promise<T>): Promise<T> {
     return Connection.use(this.dataSource, async (connection) => {
       const query: QuarantineTransaction['query'] = async (text, values) =>
         connection.query({ name: '', text }, values);
       return connection.transaction(async () => {
-        // It may be idle while the writer writes on a connection of its own: longer than a transaction of ours is otherwise.
-        await query(`SET LOCAL idle_in_transaction_session_timeout = '60s'`, []);
-        await query('SELECT pg_advisory_xact_lock($1)', [ACTS_LOCK]);
+        await query(ALLOW_IDLE, []);
+        await query(ACQUIRE_COMMAND_LOCK, []);
         return work(new QuarantineTransaction(query));
       });
     });
   }
 }
 
-/** An operator's transaction. */
+/** A transaction that holds the advisory lock. */
 export class QuarantineTransaction {
   constructor(
     readonly query: <Row extends QueryResultRow>(text: string, values: readonly unknown[]) => Promise<Row[]>,
   ) {}
 
-  /** Takes refused bodies out of the quarantine, and records it of each. @returns those that were still there */
-  async remove(leaving: readonly RemovalEntry[], { action, by, because }: OperatorAction): Promise<DiscardResponse[]> {
-    const ids = leaving.map(({ id }) => id);
-    const records = leaving.map(() => newId());
-    const verdicts = leaving.map(({ verdict }) => verdict ?? null);
+  /** Removes bodies from the quarantine and records each removal. @returns the bodies that were still there */
+  async remove(entries: readonly RemovalEntry[], { action, by, because }: OperatorAction): Promise<DiscardResponse[]> {
+    const ids = entries.map(({ id }) => id);
+    const records = entries.map(() => newId());
+    const verdicts = entries.map(({ verdict }) => verdict ?? null);
     return this.query<DiscardResponse>(REMOVE, [ids, records, verdicts, by, action, because ?? null]);
   }
 }

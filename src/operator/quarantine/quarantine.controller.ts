@@ -7,8 +7,7 @@ import { NoQuery } from '../../http/rest/validation.js';
 import { ApiIdParam, orNotFound, IdParam } from '../../http/rest/id-params.js';
 import { ApiPage, PageQuery } from '../../http/rest/page.js';
 import { QuarantineActionsPage } from './quarantine-action.dto.js';
-import { QuarantineQuery } from './quarantine-query.dto.js';
-import { QuarantinePage, QuarantineWithBodyResponse } from './quarantine.dto.js';
+import { QuarantinePage, QuarantineQuery, QuarantineWithBodyResponse } from './quarantine.dto.js';
 import { QuarantineReader } from './quarantine.reader.js';
 
 @Controller('v1/quarantine')
@@ -21,22 +20,22 @@ export class QuarantineController {
   @Get()
   @ApiOperation({
     operationId: 'listQuarantine',
-    summary: 'Refused bodies, newest first',
+    summary: 'Quarantined bodies, newest first',
     description:
-      'Every body that was refused for what it is, with the reason, by its first receipt. Equal bytes refused for one reason are ' +
-      'counted. What was replayed or discarded is no longer here, but under `/v1/quarantine/actions`.',
+      'Every body that was rejected for its content, with the reason, in the order of its first receipt. Equal bytes with the ' +
+      'same reason are one body with a count. Replayed and discarded bodies are under `/v1/quarantine/actions`.',
   })
   @ApiPage(QuarantinePage)
   @ApiProblems('invalid_request', 'invalid_cursor')
-  async list(@Query() query: QuarantineQuery, @CurrentDisclosure() sight: Disclosure): Promise<QuarantinePage> {
-    return this.quarantine.list(query, sight);
+  async list(@Query() query: QuarantineQuery, @CurrentDisclosure() disclosure: Disclosure): Promise<QuarantinePage> {
+    return this.quarantine.list(query, disclosure);
   }
 
   @Get('actions')
   @ApiOperation({
     operationId: 'listQuarantineActions',
-    summary: 'What was taken out of the quarantine, by whom and why, newest first',
-    description: 'It tells nothing of what was in the bodies.',
+    summary: 'Removals from the quarantine with the operator and the reason, newest first',
+    description: 'The records have no content of the bodies.',
   })
   @ApiPage(QuarantineActionsPage)
   @ApiProblems('invalid_request', 'invalid_cursor')
@@ -47,17 +46,17 @@ export class QuarantineController {
   @Get(':id')
   @ApiOperation({
     operationId: 'getQuarantined',
-    summary: 'One refused body',
+    summary: 'One quarantined body',
     description: 'With the scope `reveal` also the bytes as received.',
   })
-  @ApiIdParam('Id of the refused body: the X-Request-Id of its first receipt.', '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55')
-  @ApiOkResponse({ type: QuarantineWithBodyResponse, description: 'The refused body.' })
+  @ApiIdParam('Id of the body: the X-Request-Id of its first receipt.', '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55')
+  @ApiOkResponse({ type: QuarantineWithBodyResponse, description: 'The quarantined body.' })
   @ApiProblems('invalid_request', 'not_found')
   async get(
     @IdParam() id: string,
-    @CurrentDisclosure() sight: Disclosure,
+    @CurrentDisclosure() disclosure: Disclosure,
     @Query() _none: NoQuery,
   ): Promise<QuarantineWithBodyResponse> {
-    return orNotFound(await this.quarantine.get(id, sight));
+    return orNotFound(await this.quarantine.get(id, disclosure));
   }
 }

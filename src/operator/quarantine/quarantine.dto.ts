@@ -1,14 +1,78 @@
-import { ApiProperty, IntersectionType } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional, IntersectionType } from '@nestjs/swagger';
+import { Transform } from 'class-transformer';
+import { IsIn, IsOptional, IsString } from 'class-validator';
 import type { Disclosure } from '../../access/disclosure/disclosure.js';
+import { BodyResponse } from '../../access/disclosure/raw-body.dto.js';
 import type { QuarantinedNotificationEntity } from '../../database/entities.js';
+import { IsStorableText } from '../../database/storable-text.js';
 import type { FieldError } from '../../http/problem/problem.js';
 import { FieldErrorSchema } from '../../http/problem/problem.openapi.js';
-import { BodyResponse } from '../../access/disclosure/raw-body.dto.js';
-import { PageOf } from '../../http/rest/page.js';
+import { PageOf, PageQuery } from '../../http/rest/page.js';
+import { plusFromSpace } from '../../http/rest/plus-sign.js';
+import { IsTime } from '../../http/rest/time.js';
+import { type Kind, KINDS } from '../../ingest/notification/notification.js';
+import { REJECTION_REASONS, type RejectionReason } from '../../ingest/notification/rejection.js';
 
+const once = { message: 'must be given once' };
+
+/** A filter of quarantined bodies: all conditions must hold. Ids match if they could be read from the body. */
+export class QuarantineFilter {
+  @ApiPropertyOptional({ description: 'Only bodies of this workflow, for example `707c2a72791f4fcd9890120ccfe52983`.' })
+  @IsOptional()
+  @IsString(once)
+  @IsStorableText()
+  workflow_id?: string;
+
+  @ApiPropertyOptional({ description: "The customer's own id, an exact match, for example `test-caseid11`." })
+  @IsOptional()
+  @IsString(once)
+  @IsStorableText()
+  case_id?: string;
+
+  @ApiPropertyOptional({
+    description:
+      'The full number as the provider sent it, for example `+62123456`. The plus sign may also be written `%2B`.',
+  })
+  @IsOptional()
+  @Transform(plusFromSpace)
+  @IsString(once)
+  @IsStorableText()
+  callee_number?: string;
+
+  @ApiPropertyOptional({ enum: REJECTION_REASONS, description: 'Only bodies rejected for this reason.' })
+  @IsOptional()
+  @IsIn(REJECTION_REASONS, { message: `must be one of ${REJECTION_REASONS.join(', ')}` })
+  reason?: RejectionReason;
+
+  @ApiPropertyOptional({ enum: KINDS, description: 'Only bodies sent as this kind of notification.' })
+  @IsOptional()
+  @IsIn(KINDS, { message: `must be one of ${KINDS.join(', ')}` })
+  kind?: Kind;
+
+  @ApiPropertyOptional({
+    format: 'date-time',
+    description: 'Only bodies first received at this time or later, for example `2026-01-31T00:00:00Z`.',
+  })
+  @IsOptional()
+  @IsTime()
+  received_from?: string;
+
+  @ApiPropertyOptional({
+    format: 'date-time',
+    description: 'Only bodies first received before this time, for example `2026-02-01T00:00:00Z`.',
+  })
+  @IsOptional()
+  @IsTime()
+  received_to?: string;
+}
+
+/** A page of the matching bodies. */
+export class QuarantineQuery extends IntersectionType(QuarantineFilter, PageQuery) {}
+
+/** A row of the statements that read the quarantine. */
 export type QuarantineRow = Omit<QuarantinedNotificationEntity, 'body' | 'body_digest'>;
 
-/** A refused body. */
+/** A quarantined body. */
 export class QuarantineResponse {
   @ApiProperty({
     format: 'uuid',
@@ -17,27 +81,31 @@ export class QuarantineResponse {
   })
   id: string;
 
-  @ApiProperty({ description: 'The code of the problem that the sender was answered with.', example: 'invalid_fields' })
+  @ApiProperty({ description: 'The code of the problem that the sender received.', example: 'invalid_fields' })
   reason: string;
 
-  @ApiProperty({ type: [FieldErrorSchema], description: 'What was wrong where.' })
+  @ApiProperty({ type: [FieldErrorSchema], description: 'The faults and their fields.' })
   errors: readonly FieldError[];
 
   @ApiProperty({
     type: 'integer',
-    description: 'How many times these very bytes were refused for this reason.',
+    description: 'How many times these bytes were rejected for this reason.',
     example: 1,
   })
   count: number;
 
   @ApiProperty({
-    description: 'When these bytes came first.',
+    description: 'When these bytes were first received.',
     format: 'date-time',
     example: '2026-01-31T09:30:00.000Z',
   })
   first_received_at: string;
 
-  @ApiProperty({ description: 'When these bytes came last.', format: 'date-time', example: '2026-01-31T09:30:00.000Z' })
+  @ApiProperty({
+    description: 'When these bytes were last received.',
+    format: 'date-time',
+    example: '2026-01-31T09:30:00.000Z',
+  })
   last_received_at: string;
 
   @ApiProperty({ description: 'Kind of the notification.', example: 'workflow-list-completion' })
@@ -46,23 +114,23 @@ export class QuarantineResponse {
   @ApiProperty({
     type: String,
     nullable: true,
-    description: 'As far as it could be read.',
+    description: 'Null if it could not be read.',
     example: '707c2a72791f4fcd9890120ccfe52983',
   })
   workflow_id: string | null;
 
-  @ApiProperty({ type: String, nullable: true, description: 'As far as it could be read.', example: 'test-caseid11' })
+  @ApiProperty({ type: String, nullable: true, description: 'Null if it could not be read.', example: 'test-caseid11' })
   case_id: string | null;
 
   @ApiProperty({
     type: String,
     nullable: true,
-    description: 'As far as it could be read. Masked without the scope `reveal`.',
+    description: 'Null if it could not be read. Masked without the scope `reveal`.',
     example: '******456',
   })
   callee_number: string | null;
 
-  static from(this: void, row: QuarantineRow, sight: Disclosure): QuarantineResponse {
+  static from(this: void, row: QuarantineRow, disclosure: Disclosure): QuarantineResponse {
     const { id, reason, errors, count, kind, workflow_id, case_id, callee_number } = row;
     return {
       id,
@@ -74,12 +142,12 @@ export class QuarantineResponse {
       kind,
       workflow_id,
       case_id,
-      callee_number: callee_number === null ? null : sight.number(callee_number),
+      callee_number: callee_number === null ? null : disclosure.number(callee_number),
     };
   }
 }
 
 export class QuarantinePage extends PageOf(QuarantineResponse) {}
 
-/** A refused body with its bytes. */
+/** A quarantined body with its bytes. */
 export class QuarantineWithBodyResponse extends IntersectionType(QuarantineResponse, BodyResponse) {}

@@ -8,7 +8,12 @@ import { errorsOf, keyOf } from '../../ingest/quarantine/quarantined-body.js';
 import { type WriteObserver, Writer } from '../../ingest/write/writer.js';
 import { Cursors } from '../../http/rest/cursor.js';
 import { type QuarantineTransaction, QuarantineLock } from './quarantine-lock.js';
-import type { ReplayRequest } from './quarantine-commands.dto.js';
+import {
+  ReasonCountResponse,
+  type ReplayPage,
+  type ReplayRequest,
+  type ReplayResponse,
+} from './quarantine-commands.dto.js';
 import {
   batchStatement,
   UPDATE_REJECTION_REASON,
@@ -16,11 +21,10 @@ import {
   type QuarantinePosition,
   cursorScopeOf,
 } from './quarantine.sql.js';
-import { ReasonCountResponse, type ReplayPage, type ReplayResponse } from './replay.dto.js';
 
 const MAX_BATCH = 200;
 
-/** One call looks at some so many bytes of bodies: it is to be answered within seconds. */
+/** A call reads about this size of bodies, so that the response comes within seconds. */
 const MAX_BYTES = 32 * 2 ** 20;
 
 const MAX_ERRORS = 10;
@@ -30,134 +34,134 @@ type Row = Pick<
   'id' | 'kind' | 'reason' | 'errors' | 'first_received_at' | 'body' | 'body_digest'
 >;
 
-/** Of a batch: what came of those that are written now, and why others are refused. Those in neither are held. */
+/** The results of a batch: outcomes of written bodies, and rejections. A body in neither is held. */
 interface ReplayOutcomes {
   readonly written: ReadonlyMap<string, Outcome>;
-  readonly refused: ReadonlyMap<string, Rejection>;
+  readonly rejected: ReadonlyMap<string, Rejection>;
 }
 
 /**
- * Judges refused bodies again, by today's rules, and makes notifications of those that pass: with the id and the time of their
- * first receipt, as if they had been accepted then.
+ * Validates quarantined bodies by the current rules, and writes the valid ones as notifications with the id and the
+ * time of their first receipt.
  *
- * They are written before they are removed. A process killed in between leaves both, which is harmless: replayed again they are
- * `known` to the writer, and only removed.
+ * A notification is written before its body is removed. A process killed in between leaves both: the next replay finds
+ * the notification already written (`known`), and removes the body.
  */
 @Injectable()
 export class ReplayService {
   constructor(
-    private readonly acts: QuarantineLock,
+    private readonly lock: QuarantineLock,
     private readonly writer: Writer,
     private readonly cursors: Cursors,
   ) {}
 
-  /** Undefined if there is no such refused body. */
+  /** Undefined if there is no body with this id. */
   async replay(id: string, by: string): Promise<ReplayResponse | undefined> {
-    return this.acts.runExclusive(async (acting) => {
-      const rows = await acting.query<Row>(GET_BATCH_OF_ONE, [id]);
-      const [outcome] = await this.replayBatch(acting, rows, by, false);
+    return this.lock.runExclusive(async (transaction) => {
+      const rows = await transaction.query<Row>(GET_BATCH_OF_ONE, [id]);
+      const [outcome] = await this.replayBatch(transaction, rows, by, false);
       return outcome;
     });
   }
 
-  /** Oldest first: in the order in which they would have been accepted. */
+  /** Replays matching bodies, oldest first: in the order of their receipt. */
   async replayMatching(request: ReplayRequest, by: string): Promise<ReplayPage> {
     const { filter, dry_run, limit, cursor } = request;
-    const question = ['quarantine replay', ...cursorScopeOf(filter)];
-    let behind = (await this.cursors.read(question, cursor)) as QuarantinePosition | undefined;
+    const cursorScope = ['quarantine replay', ...cursorScopeOf(filter)];
+    let after = this.cursors.read(cursorScope, cursor) as QuarantinePosition | undefined;
     const data: ReplayResponse[] = [];
     let bytes = 0;
-    for (let found = Infinity; found > 0 && data.length < limit && bytes < MAX_BYTES;) {
-      const { text, parameters } = batchStatement(filter, behind, Math.min(MAX_BATCH, limit - data.length));
-      const rows = await this.acts.runExclusive(async (acting) => {
-        const batch = await acting.query<Row>(text, parameters);
-        data.push(...(await this.replayBatch(acting, batch, by, dry_run)));
+    for (let batchSize = Infinity; batchSize > 0 && data.length < limit && bytes < MAX_BYTES;) {
+      const { text, parameters } = batchStatement(filter, after, Math.min(MAX_BATCH, limit - data.length));
+      const rows = await this.lock.runExclusive(async (transaction) => {
+        const batch = await transaction.query<Row>(text, parameters);
+        data.push(...(await this.replayBatch(transaction, batch, by, dry_run)));
         return batch;
       });
-      found = rows.length;
+      batchSize = rows.length;
       bytes += rows.reduce((sum, { body }) => sum + body.length, 0);
-      behind = rows.length > 0 ? placeOf(rows.at(-1) as Row) : behind;
+      after = rows.length > 0 ? positionOf(rows.at(-1) as Row) : after;
     }
-    const hasMore = behind !== undefined && (await this.acts.has(filter, behind));
-    const next_cursor = hasMore ? await this.cursors.write(question, behind as QuarantinePosition) : null;
+    const hasMore = after !== undefined && (await this.lock.hasMore(filter, after));
+    const next_cursor = hasMore ? this.cursors.write(cursorScope, after as QuarantinePosition) : null;
     return { dry_run, ...count(data), data: data.map(shorten), next_cursor };
   }
 
   private async replayBatch(
-    acting: QuarantineTransaction,
+    transaction: QuarantineTransaction,
     rows: readonly Row[],
     by: string,
     isDryRun: boolean,
   ): Promise<ReplayResponse[]> {
-    const fates = await this.write(rows, isDryRun);
-    if (!isDryRun) await applyOutcomes(acting, rows, fates, by);
-    return rows.map(({ id }) => toResponse(id, fates, isDryRun));
+    const outcomes = await this.write(rows, isDryRun);
+    if (!isDryRun) await applyOutcomes(transaction, rows, outcomes, by);
+    return rows.map(({ id }) => toResponse(id, outcomes, isDryRun));
   }
 
   private async write(rows: readonly Row[], isDryRun: boolean): Promise<ReplayOutcomes> {
     const written = new Map<string, Outcome>();
-    const refused = new Map<string, Rejection>();
-    const passing: Notification[] = [];
+    const rejected = new Map<string, Rejection>();
+    const valid: Notification[] = [];
     for (const { id, kind, first_received_at: receivedAt, body } of rows) {
-      const judged = judgeAgain({ id, kind: kind as Kind, receivedAt }, body);
-      if (judged instanceof Rejection) refused.set(id, judged);
-      else passing.push(judged);
+      const parsed = judgeAgain({ id, kind: kind as Kind, receivedAt }, body);
+      if (parsed instanceof Rejection) rejected.set(id, parsed);
+      else valid.push(parsed);
     }
-    const report: WriteObserver = {
+    const observer: WriteObserver = {
       onCommitted: (outcomes) => outcomes.forEach((outcome, { id }) => written.set(id, outcome)),
       onCaseLocked: () => undefined,
-      onRejected: ({ id, body }, error) => refused.set(id, databaseRejection(body, error)),
+      onRejected: ({ id, body }, error) => rejected.set(id, databaseRejection(body, error)),
     };
-    await (isDryRun ? this.writer.dryRun(passing, report) : this.writer.write(passing, report));
-    return { written, refused };
+    await (isDryRun ? this.writer.dryRun(valid, observer) : this.writer.write(valid, observer));
+    return { written, rejected };
   }
 }
 
 async function applyOutcomes(
-  acting: QuarantineTransaction,
+  transaction: QuarantineTransaction,
   rows: readonly Row[],
-  { written, refused }: ReplayOutcomes,
+  { written, rejected }: ReplayOutcomes,
   by: string,
 ): Promise<void> {
-  await acting.query(LOCK_USAGE.text, []); // before any row, as the door does
-  const leaving = [...written].map(([id, verdict]) => ({ id, verdict }));
-  await acting.remove(leaving, { action: 'replayed', by });
-  const corrections = correctionsOf(rows, refused);
-  await acting.query(
+  await transaction.query(LOCK_USAGE.text, []); // before any row, as ingest does
+  const replayed = [...written].map(([id, verdict]) => ({ id, verdict }));
+  await transaction.remove(replayed, { action: 'replayed', by });
+  const corrections = correctionsOf(rows, rejected);
+  await transaction.query(
     UPDATE_REJECTION_REASON,
     [0, 1, 2].map((column) => corrections.map((correction) => correction[column])),
   );
 }
 
-/** Of those of which today something else is wrong; of equal bytes one. */
+/** The rows whose reason or errors have changed; one row for equal bytes. */
 function correctionsOf(
   rows: readonly Row[],
-  refused: ReplayOutcomes['refused'],
+  rejected: ReplayOutcomes['rejected'],
 ): (readonly [id: string, reason: string, errors: string])[] {
   const corrections = rows.flatMap((row) => {
-    const refusal = refused.get(row.id);
-    if (!refusal) return [];
-    const { reason } = refusal;
-    const errors = JSON.stringify(errorsOf(refusal));
+    const rejection = rejected.get(row.id);
+    if (!rejection) return [];
+    const { reason } = rejection;
+    const errors = JSON.stringify(errorsOf(rejection));
     if (reason === row.reason && errors === JSON.stringify(row.errors)) return [];
     return [[keyOf({ ...row, reason }), [row.id, reason, errors]] as const];
   });
   return [...new Map(corrections).values()];
 }
 
-function toResponse(id: string, { written, refused }: ReplayOutcomes, isDryRun: boolean): ReplayResponse {
-  const fate = written.get(id);
-  const refusal = refused.get(id);
+function toResponse(id: string, { written, rejected }: ReplayOutcomes, isDryRun: boolean): ReplayResponse {
+  const verdict = written.get(id);
+  const rejection = rejected.get(id);
   return {
     id,
-    outcome: fate === 'erased' ? fate : fate ? 'replayed' : refusal ? 'refused' : 'held',
-    verdict: isDryRun || fate === undefined || fate === 'erased' ? null : fate,
-    reason: refusal?.reason ?? null,
-    errors: refusal ? errorsOf(refusal) : [],
+    outcome: verdict === 'erased' ? verdict : verdict ? 'replayed' : rejection ? 'refused' : 'held',
+    verdict: isDryRun || verdict === undefined || verdict === 'erased' ? null : verdict,
+    reason: rejection?.reason ?? null,
+    errors: rejection ? errorsOf(rejection) : [],
   };
 }
 
-function placeOf({ first_received_at, id }: Row): QuarantinePosition {
+function positionOf({ first_received_at, id }: Row): QuarantinePosition {
   return [first_received_at.getTime(), id];
 }
 

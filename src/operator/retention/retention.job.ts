@@ -18,7 +18,7 @@ import {
   READ_OLDEST,
   REMOVE_BODIES,
   REMOVE_NOTIFICATIONS,
-  REMOVE_REFUSED,
+  REMOVE_QUARANTINED,
   REMOVE_REVEALS,
   SCAN_CASES,
   ACQUIRE_LOCK,
@@ -27,25 +27,25 @@ import {
 const INTERVAL_MS = 60_000;
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-/** After a step that removed something nine times as long is left to others. */
+/** Pause after each deletion, as a multiple of its duration (10 % duty cycle). */
 const PAUSE_FACTOR = 9;
 
-/** At the end the step under way gets that long. */
-const END_LIMIT_MS = 1_000;
+/** The time that a running step has at shutdown. */
+const SHUTDOWN_LIMIT_MS = 1_000;
 
 type Rows = keyof Days;
 
-/** How far a pass over the rows of a kind has come. */
+/** The progress of a pass over the rows of one kind. */
 interface Pass {
-  readonly begunAt: number;
+  readonly startedAt: number;
   after: readonly [time: Date | '-infinity', id: string];
 }
 
 /**
- * Removes what is older than the settings say, in small steps, on one replica at a time.
+ * Deletes rows that are older than the settings allow, in small steps, on one replica at a time.
  *
- * Rows are looked at in the order of receipt, each once: the next run goes on where the last one ended. Once a day a pass
- * begins anew, for what was written since with an older receipt, out of a spool that was away.
+ * A pass scans the rows in the order of receipt, each once: the next run continues where the last one ended. Once a day
+ * a new pass begins, because a spool that was away may have written notifications with an older receipt.
  */
 @Injectable()
 export class RetentionJob implements OnModuleDestroy {
@@ -63,17 +63,17 @@ export class RetentionJob implements OnModuleDestroy {
     this.#days = config.retention;
   }
 
-  /** To be called once the tables are there. */
+  /** Starts the loop. The migrations must have run. */
   start(): void {
     this.#running = this.repeat();
   }
 
   async onModuleDestroy(): Promise<void> {
     this.#stopping.abort();
-    await withTimeout(END_LIMIT_MS, this.#running).catch(() => undefined);
+    await withTimeout(SHUTDOWN_LIMIT_MS, this.#running).catch(() => undefined);
   }
 
-  /** Removes all that is too old now, unless another replica is at it. */
+  /** Deletes all expired rows, unless another replica holds the lock. */
   async run(): Promise<void> {
     await Connection.use(this.dataSource, async (connection) => {
       const [lock] = await connection.query<{ is_mine: boolean }>(ACQUIRE_LOCK, []);
@@ -82,7 +82,7 @@ export class RetentionJob implements OnModuleDestroy {
         await this.moveFeedStart(connection);
         await this.removeById(connection, 'bodies', REMOVE_BODIES);
         await this.removeById(connection, 'notifications', REMOVE_NOTIFICATIONS);
-        await this.removeById(connection, 'quarantine', REMOVE_REFUSED);
+        await this.removeById(connection, 'quarantine', REMOVE_QUARANTINED);
         await this.removeCases(connection);
         await this.removeById(connection, 'audit', REMOVE_REVEALS);
         await this.reportOldestRows(connection);
@@ -112,7 +112,7 @@ export class RetentionJob implements OnModuleDestroy {
     }
   }
 
-  /** What has ids in the order of its time. */
+  /** Deletes rows whose ids are in the order of their times. */
   private async removeById(connection: Connection, rows: Exclude<Rows, 'cases'>, statement: Statement): Promise<void> {
     const cutoff = this.cutoff(this.#days[rows]);
     if (!cutoff) return;
@@ -129,9 +129,9 @@ export class RetentionJob implements OnModuleDestroy {
     const cutoff = this.cutoff(this.#days.cases);
     if (!cutoff) return;
     await this.pass('cases', async (pass) => {
-      type Row = { id: string; completed_at: Date; may_go: boolean };
+      type Row = { id: string; completed_at: Date; is_removable: boolean };
       const scanned = await connection.query<Row>(SCAN_CASES, [...pass.after, cutoff]);
-      const ids = scanned.filter(({ may_go }) => may_go).map(({ id }) => id);
+      const ids = scanned.filter(({ is_removable }) => is_removable).map(({ id }) => id);
       const removed = ids.length === 0 ? 0 : await removeOldCases(connection, ids, cutoff);
       const last = scanned.at(-1);
       if (last) pass.after = [last.completed_at, last.id];
@@ -139,33 +139,33 @@ export class RetentionJob implements OnModuleDestroy {
     });
   }
 
-  /** Takes steps until there is nothing left to look at. */
+  /** Runs steps until no row is left to scan. */
   private async pass(rows: Rows, step: (pass: Pass) => Promise<{ isOver: boolean; removed: number }>): Promise<void> {
     const pass = this.currentPass(rows);
-    let all = 0;
+    let total = 0;
     while (!this.#stopping.signal.aborted) {
-      const beganAt = performance.now();
+      const startedAt = performance.now();
       const { isOver, removed } = await step(pass);
       this.metrics.retentionRemoved.inc({ rows }, removed);
-      all += removed;
+      total += removed;
       if (isOver) break;
-      const pauseMs = removed > 0 ? PAUSE_FACTOR * (performance.now() - beganAt) : 0;
+      const pauseMs = removed > 0 ? PAUSE_FACTOR * (performance.now() - startedAt) : 0;
       await sleep(pauseMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
     }
-    if (all > 0) this.#logger.log('rows were removed for their age', { rows, removed: all });
+    if (total > 0) this.#logger.log('expired rows deleted', { rows, removed: total });
   }
 
   private currentPass(rows: Rows): Pass {
     const current = this.#passes.get(rows);
-    if (current && Date.now() - current.begunAt < DAY_MS) return current;
-    const pass: Pass = { begunAt: Date.now(), after: ['-infinity', FIRST_ID] };
+    if (current && Date.now() - current.startedAt < DAY_MS) return current;
+    const pass: Pass = { startedAt: Date.now(), after: ['-infinity', FIRST_ID] };
     this.#passes.set(rows, pass);
     return pass;
   }
 
   private async reportOldestRows(connection: Connection): Promise<void> {
-    const bodiesAreGoneUpTo = this.#passes.get('bodies')?.after[1] ?? FIRST_ID;
-    const [oldest] = await connection.query<Record<Rows, Date | null>>(READ_OLDEST, [bodiesAreGoneUpTo]);
+    const lastRemovedBody = this.#passes.get('bodies')?.after[1] ?? FIRST_ID;
+    const [oldest] = await connection.query<Record<Rows, Date | null>>(READ_OLDEST, [lastRemovedBody]);
     for (const [rows, time] of Object.entries(oldest ?? {}))
       this.metrics.oldestRow.set({ rows }, (time?.getTime() ?? 0) / 1000);
   }

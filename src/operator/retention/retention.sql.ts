@@ -1,11 +1,11 @@
 import type { Statement } from '../../database/connection.js';
 import { FEED_START, FEED_HORIZON, IS_FEED_EVENT } from '../../database/feed-position.sql.js';
 
-/** The SQL of retention. Each step looks at so many rows, and says behind which one to go on. */
+/** The rows that a step scans. Each step returns the row after which the next one continues. */
 const BATCH_SIZE = 500;
-const FEED_LOOKED_AT = 5_000;
+const FEED_BATCH_SIZE = 5_000;
 
-/** An arbitrary constant that names retention among a database's advisory locks. */
+/** Names retention among the advisory locks of a database: an arbitrary constant. */
 const RETENTION_LOCK = 6_158_420_177;
 
 export const ACQUIRE_LOCK: Statement = {
@@ -17,17 +17,17 @@ export const RELEASE_LOCK: Statement = {
   text: `SELECT pg_advisory_unlock(${RETENTION_LOCK})`,
 };
 
-/** Up to where the feed is removed. */
+/** The position of the last removed event of the feed. */
 export const READ_FEED_START: Statement = {
   name: 'retention_feed_start',
   text: FEED_START,
 };
 
 /**
- * Moves the beginning of the feed past events that are old, up to the first one that is not: what is removed is always all up
- * to a place, so that a reader behind it has missed nothing. Returns nothing once there is nothing to move past.
+ * Moves the start of the feed past expired events, up to the first one that is not expired. All events before the start
+ * are removed and none after it, so that a reader after the start misses none. Returns no row at the end.
  *
- * Parameters: the beginning, a time. Reads ix_notifications_feed.
+ * Parameters: position and id of the start, a time. Reads ix_notifications_feed.
  */
 export const MOVE_FEED_START: Statement = {
   name: 'retention_move_feed_start',
@@ -41,27 +41,29 @@ export const MOVE_FEED_START: Statement = {
         SELECT position, id, received_at FROM notifications
         WHERE (position, id) > ($1::bigint, $2::uuid) AND position < ${FEED_HORIZON} AND ${IS_FEED_EVENT}
         ORDER BY position, id
-        LIMIT ${FEED_LOOKED_AT}) AS next) AS judged
+        LIMIT ${FEED_BATCH_SIZE}) AS next) AS judged
     WHERE is_old
     ORDER BY position DESC, id DESC
     LIMIT 1) AS last_old
   RETURNING removed_position, removed_id`,
 };
 
-/** A place in the feed that is removed. */
+/** The condition of events before the start of the feed. */
 const IS_REMOVED = `(position, id) <= ((SELECT removed_position FROM feed_clock), (SELECT removed_id FROM feed_clock))`;
 
-/** What a step returns: behind which row to go on, null where there was none left to look at; and how many it removed. */
+/** The result of a step: the last row scanned, null if none was left, and the number of removed rows. */
 function outcome(scanned: string, removed: string): string {
   return `
   SELECT (SELECT id FROM ${scanned} ORDER BY id DESC LIMIT 1) AS last,
     (SELECT count(*) FROM ${removed})::integer AS removed`;
 }
 
-/** Parameters: an id; the first id that is too young; a time. Along pk_notifications: ids are in the order of receipt. */
+/**
+ * Parameters: an id; the first id that is not expired; a time. Along pk_notifications: ids are in the order of receipt.
+ */
 const SCANNED_NOTIFICATIONS = `
   scanned AS MATERIALIZED (
-    SELECT id, received_at, body IS NOT NULL AS has_body, NOT ${IS_FEED_EVENT} OR ${IS_REMOVED} AS may_go
+    SELECT id, received_at, body IS NOT NULL AS has_body, NOT ${IS_FEED_EVENT} OR ${IS_REMOVED} AS is_removable
     FROM (SELECT * FROM notifications WHERE id > $1::uuid ORDER BY id LIMIT ${BATCH_SIZE}) AS next
     WHERE id < $2::uuid)`;
 
@@ -84,12 +86,15 @@ export const REMOVE_NOTIFICATIONS: Statement = {
   removed AS (
     DELETE FROM notifications AS stored
     USING scanned
-    WHERE stored.id = scanned.id AND scanned.received_at < $3 AND may_go
+    WHERE stored.id = scanned.id AND scanned.received_at < $3 AND is_removable
     RETURNING 1)
   ${outcome('scanned', 'removed')}`,
 };
 
-/** Parameters: an id; the first id that is too young; a time. Along the primary key: ids are in the order of the first receipt. */
+/**
+ * Parameters: an id; the first id that is not expired; a time. Along the primary key, in the order of the first
+ * receipt.
+ */
 function removeById(table: string, time: string): Statement {
   return {
     name: `retention_${table}`,
@@ -106,14 +111,17 @@ function removeById(table: string, time: string): Statement {
 }
 
 export const REMOVE_REVEALS = removeById('reveals', 'at');
-/** Bytes that came again lately stay; the triggers count what goes. */
-export const REMOVE_REFUSED = removeById('quarantined_notifications', 'last_received_at');
+/** Bodies that were received again recently stay. Triggers update the usage. */
+export const REMOVE_QUARANTINED = removeById('quarantined_notifications', 'last_received_at');
 
-/** Parameters: time and id of a case; a time. Along ix_cases_completed; an event that is not removed, by ix_notifications_case. */
+/**
+ * Parameters: time and id of a case; a time. Along ix_cases_completed; events that are not removed by
+ * ix_notifications_case.
+ */
 export const SCAN_CASES: Statement = {
   name: 'retention_scan_cases',
   text: `
-  SELECT scanned.id, completed_at, last_notified_at < $3 AND event.id IS NULL AS may_go
+  SELECT scanned.id, completed_at, last_notified_at < $3 AND event.id IS NULL AS is_removable
   FROM (
     SELECT id, completed_at, last_notified_at FROM cases
     WHERE (completed_at, id) > ($1::timestamptz, $2::uuid)
@@ -127,7 +135,7 @@ export const SCAN_CASES: Statement = {
   ORDER BY completed_at, scanned.id`,
 };
 
-/** Parameters: ids; a time. A case that was notified again meanwhile stays, and so does one that somebody writes just now. */
+/** Parameters: ids; a time. Skips cases that were notified again since the scan, or that a writer has locked. */
 export const LOCK_OLD_CASES: Statement = {
   name: 'retention_lock_cases',
   text: `
@@ -137,7 +145,7 @@ export const LOCK_OLD_CASES: Statement = {
   FOR UPDATE SKIP LOCKED`,
 };
 
-/** When the oldest of each was received or completed. By the primary keys and ix_cases_completed. */
+/** The time of the oldest row of each kind. By the primary keys and ix_cases_completed. */
 export const READ_OLDEST: Statement = {
   name: 'retention_oldest',
   text: `

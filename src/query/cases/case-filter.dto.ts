@@ -8,15 +8,15 @@ import { IsTime } from '../../http/rest/time.js';
 
 const once = { message: 'must be given once' };
 
-/** Which cases; all conditions must hold. Those on node tasks must hold for one and the same node task. */
+/** A filter of cases: all conditions must hold, and those on node tasks for the same node task. */
 export class CaseFilter {
-  @ApiPropertyOptional({ description: 'Of this workflow, for example `707c2a72791f4fcd9890120ccfe52983`.' })
+  @ApiPropertyOptional({ description: 'Only cases of this workflow, for example `707c2a72791f4fcd9890120ccfe52983`.' })
   @IsOptional()
   @IsString(once)
   @IsStorableText()
   workflow_id?: string;
 
-  @ApiPropertyOptional({ description: "The customer's own id, whole, for example `test-caseid11`." })
+  @ApiPropertyOptional({ description: "The customer's own id, an exact match, for example `test-caseid11`." })
   @IsOptional()
   @IsString(once)
   @IsStorableText()
@@ -24,7 +24,7 @@ export class CaseFilter {
 
   @ApiPropertyOptional({
     description:
-      'The whole number as the provider sent it, for example `+62123456`. The plus sign may also be written `%2B`.',
+      'The full number as the provider sent it, for example `+62123456`. The plus sign may also be written `%2B`.',
   })
   @IsOptional()
   @Transform(plusFromSpace)
@@ -32,19 +32,23 @@ export class CaseFilter {
   @IsStorableText()
   callee_number?: string;
 
-  @ApiPropertyOptional({ description: 'Went through a node task of this type, for example `call`.' })
+  @ApiPropertyOptional({ description: 'Only cases that went through a node task of this type, for example `call`.' })
   @IsOptional()
   @IsString(once)
   @IsStorableText()
   node_type?: string;
 
-  @ApiPropertyOptional({ description: 'Went through this node task, for example `300e4513a8a44567a933f893cee2b637`.' })
+  @ApiPropertyOptional({
+    description: 'Only cases that went through this node task, for example `300e4513a8a44567a933f893cee2b637`.',
+  })
   @IsOptional()
   @IsString(once)
   @IsStorableText()
   nodetask_id?: string;
 
-  @ApiPropertyOptional({ description: 'Went through this task, for example `1fe46b87ee3eb19b6e59fcacc4c66446`.' })
+  @ApiPropertyOptional({
+    description: 'Only cases that went through this task, for example `1fe46b87ee3eb19b6e59fcacc4c66446`.',
+  })
   @IsOptional()
   @IsString(once)
   @IsStorableText()
@@ -52,7 +56,7 @@ export class CaseFilter {
 
   @ApiPropertyOptional({
     format: 'date-time',
-    description: 'Completed at this time or later, for example `2026-01-31T00:00:00Z`.',
+    description: 'Only cases completed at this time or later, for example `2026-01-31T00:00:00Z`.',
   })
   @IsOptional()
   @IsTime()
@@ -60,7 +64,7 @@ export class CaseFilter {
 
   @ApiPropertyOptional({
     format: 'date-time',
-    description: 'Completed before this time, for example `2026-02-01T00:00:00Z`.',
+    description: 'Only cases completed before this time, for example `2026-02-01T00:00:00Z`.',
   })
   @IsOptional()
   @IsTime()
@@ -72,12 +76,12 @@ export class CaseFilter {
   order: 'desc' | 'asc' = 'desc';
 }
 
-/** A page of the cases that match. */
+/** A page of the matching cases. */
 export class CaseQuery extends IntersectionType(CaseFilter, PageQuery) {
   @ApiPropertyOptional({
     type: Boolean,
     default: false,
-    description: 'Also count all cases that match, exactly. Costs time where many do.',
+    description: 'Also count all matching cases, exactly. Slow if there are many.',
   })
   @IsOptional()
   @Transform(({ value }: { value: unknown }) => (value === 'true' ? true : value === 'false' ? false : value))

@@ -3,7 +3,7 @@ import type { Disclosure } from '../../access/disclosure/disclosure.js';
 import { IngestionResponse } from './freshness.dto.js';
 import { PageOf } from '../../http/rest/page.js';
 
-/** A case as the reader's statements return it. */
+/** A row of the statements that select complete cases. */
 export interface CaseRow {
   id: string;
   workflow_id: string;
@@ -14,25 +14,25 @@ export interface CaseRow {
   last_notified_at: Date;
   notification_count: number;
   revision: number;
-  /** Of each, in order: position, nodetask_id, nodetask_name, node_type, task_id. */
+  /** Each is an array of position, nodetask_id, nodetask_name, node_type and task_id. */
   node_tasks: [string, string, string, string, string | null][] | null;
 }
 
 export class CaseNodeTaskResponse {
-  @ApiProperty({ type: 'integer', description: 'Place in the order received, from 0.', example: 0 })
+  @ApiProperty({ type: 'integer', description: 'Position in the order received, from 0.', example: 0 })
   position: number;
 
   @ApiProperty({ description: "The provider's id of the node task.", example: '300e4513a8a44567a933f893cee2b637' })
   nodetask_id: string;
 
   @ApiProperty({
-    description: 'As last named, by whatever case. Cut where the names in one answer would together exceed 1 MiB.',
+    description: 'The most recent name in any case. Cut if the names in one response would exceed 1 MiB.',
     example: 'Voicebot Call1',
   })
   nodetask_name: string;
 
   @ApiProperty({
-    description: "As in this case's own notification. Seen: call, sms, email; the list is open.",
+    description: "The type in this case's own notification. Known values: call, sms, email; others may follow.",
     example: 'call',
   })
   node_type: string;
@@ -40,7 +40,7 @@ export class CaseNodeTaskResponse {
   @ApiProperty({
     type: String,
     nullable: true,
-    description: 'Leads to the call results.',
+    description: 'The id by which the provider has the call results.',
     example: '1fe46b87ee3eb19b6e59fcacc4c66446',
   })
   task_id: string | null;
@@ -58,7 +58,7 @@ export class CaseResponse {
   @ApiProperty({ description: "The provider's id of the workflow.", example: '707c2a72791f4fcd9890120ccfe52983' })
   workflow_id: string;
 
-  @ApiProperty({ description: 'As last named.', example: 'test-544-0001' })
+  @ApiProperty({ description: 'The most recent name.', example: 'test-544-0001' })
   workflow_name: string;
 
   @ApiProperty({ description: "The customer's own id; may be empty.", example: 'test-caseid11' })
@@ -81,22 +81,22 @@ export class CaseResponse {
   })
   last_notified_at: string;
 
-  @ApiProperty({ type: 'integer', description: 'How many deliveries there were, repeats included.', example: 1 })
+  @ApiProperty({ type: 'integer', description: 'Number of deliveries, including repeats.', example: 1 })
   notification_count: number;
 
-  @ApiProperty({ type: 'integer', description: 'Grows by one with each change of content.', example: 1 })
+  @ApiProperty({ type: 'integer', description: 'Increases by one with each change of content.', example: 1 })
   revision: number;
 
-  @ApiProperty({ type: [CaseNodeTaskResponse], description: 'The node tasks that it went through, in order.' })
+  @ApiProperty({ type: [CaseNodeTaskResponse], description: 'The node tasks that the case went through, in order.' })
   node_tasks: CaseNodeTaskResponse[];
 
-  static from(this: void, row: CaseRow, sight: Disclosure): CaseResponse {
+  static from(this: void, row: CaseRow, disclosure: Disclosure): CaseResponse {
     return {
       id: row.id,
       workflow_id: row.workflow_id,
       workflow_name: row.workflow_name,
       case_id: row.case_id,
-      callee_number: sight.number(row.callee_number),
+      callee_number: disclosure.number(row.callee_number),
       completed_at: row.completed_at.toISOString(),
       last_notified_at: row.last_notified_at.toISOString(),
       notification_count: row.notification_count,
@@ -112,11 +112,15 @@ export class CaseResponse {
   }
 }
 
-/** A page of cases, and how far what is missing in it can be relied on. */
+/** A page of cases, with the freshness of the data. */
 export class CasesPage extends PageOf(CaseResponse) {
-  @ApiPropertyOptional({ type: 'integer', description: 'Only with `include_total`: all cases that match.', example: 1 })
+  @ApiPropertyOptional({
+    type: 'integer',
+    description: 'Only with `include_total`: the number of all matching cases.',
+    example: 1,
+  })
   readonly total?: number;
 
-  @ApiProperty({ description: 'How far it can be relied on that what is not listed was not received.' })
+  @ApiProperty({ description: 'Whether a case that is not listed may have been received.' })
   readonly ingestion: IngestionResponse;
 }

@@ -22,15 +22,15 @@ export class CasesController {
     operationId: 'listCases',
     summary: 'Completed cases, by any of their ids',
     description:
-      'Newest completion first unless `order=asc`. Paging neither skips nor repeats a case while others arrive; a ' +
-      'case may change its place only when an older delivery of it arrives late and moves its completion back. Very large ' +
-      'cases make a page shorter: `next_cursor` says whether there are more. To ask ' +
-      'whether one case is done, filter by its `case_id`: an empty list means that nothing was received yet.',
+      'Newest completion first unless `order=asc`. Paging neither skips nor repeats a case while others arrive. A case moves ' +
+      'only if an older delivery of it arrives late and its completion becomes earlier. A page has fewer rows than `limit` if ' +
+      'the cases are very large; `next_cursor` is null on the last page only. To check one case, filter by its `case_id`: an ' +
+      'empty list means that nothing was received yet.',
   })
   @ApiPage(CasesPage)
   @ApiProblems('invalid_request', 'invalid_cursor')
-  async list(@Query() query: CaseQuery, @CurrentDisclosure() sight: Disclosure): Promise<CasesPage> {
-    return this.cases.list(query, sight);
+  async list(@Query() query: CaseQuery, @CurrentDisclosure() disclosure: Disclosure): Promise<CasesPage> {
+    return this.cases.list(query, disclosure);
   }
 
   @Get(':id')
@@ -40,9 +40,9 @@ export class CasesController {
   @ApiProblems('not_found')
   async get(
     @IdParam() id: string,
-    @CurrentDisclosure() sight: Disclosure,
+    @CurrentDisclosure() disclosure: Disclosure,
     @Query() _none: NoQuery,
   ): Promise<CaseResponse> {
-    return orNotFound(await this.cases.get(id, sight));
+    return orNotFound(await this.cases.get(id, disclosure));
   }
 }

@@ -9,7 +9,7 @@ import { ExportQuery } from './export.dto.js';
 import { ExportReader } from './export.reader.js';
 import { ExportService } from './export.service.js';
 
-/** Comes before the controller of cases, which would take `export` for the id of a case. */
+/** Registered before the controller of cases, whose `:id` would match `export`. */
 @Controller('v1/cases/export')
 @ApiTags('cases')
 @NeedsScope('read')
@@ -22,25 +22,25 @@ export class ExportController {
   @Get()
   @ApiOperation({
     operationId: 'exportCases',
-    summary: 'All cases that match, as a file',
-    description: `The cases of \`GET /v1/cases\` with the same filters and order, all as they were at one moment, however many.
-A transfer that breaks off is not complete: the connection then ends without the end of the body. Whoever reads nothing for
-a minute is cut off. At most two exports run at once in a process; another is answered \`503\`.
+    summary: 'All matching cases, as a file',
+    description: `Any number of cases, with the filters and the order of \`GET /v1/cases\`, all of one snapshot.
+If the transfer fails, the connection ends without the end of the body. A client that reads nothing for a minute is
+disconnected. At most two exports run at once in a process; another request receives \`503\`.
 
-**NDJSON**: on each line a case as \`GET /v1/cases\` has it, with names whole.
+**NDJSON**: each line is a case as in \`GET /v1/cases\`, with full names.
 
 **CSV** (RFC 4180, UTF-8 with a byte order mark, CRLF): a header, then a line for each case. Columns:
-${CSV_COLUMNS.map((column) => `\`${column}\``).join(', ')}. The last four list the node tasks in order, joined by \`|\`; in a
-value \`|\` is written \`\\|\`, and a backslash \`\\\\\`; a missing \`task_id\` is empty and keeps its place. So that no
-spreadsheet takes a text for a formula, one that begins with \`=\`, \`+\`, \`-\` or \`@\` (full-width ones too), a tab, a carriage
-return or a line feed has an apostrophe before it, whole phone numbers too; and so has one that begins with an apostrophe: taking
-one away gives back what it was.`,
+${CSV_COLUMNS.map((column) => `\`${column}\``).join(', ')}. The last four list the node tasks in order, joined by \`|\`. In a
+value \`|\` is written \`\\|\`, and a backslash \`\\\\\`. A missing \`task_id\` is empty and keeps its position. A text that begins with
+\`=\`, \`+\`, \`-\`, \`@\` (or their full-width forms), a tab, a carriage return, a line feed or an apostrophe gets an apostrophe
+in front, so that no spreadsheet evaluates it as a formula. This includes unmasked phone numbers. To restore the text, remove
+one apostrophe.`,
   })
   @ApiOkResponse({
     description: 'The file.',
     headers: {
       'Content-Disposition': {
-        description: 'Its name.',
+        description: 'The name of the file.',
         schema: { type: 'string', example: 'attachment; filename="cases-20261122T170223Z.csv"' },
       },
     },
@@ -52,7 +52,7 @@ one away gives back what it was.`,
   @ApiProblems('invalid_request', 'unauthorized', 'insufficient_scope', 'internal_error', 'service_unavailable')
   async export(
     @Query() query: ExportQuery,
-    @CurrentDisclosure() sight: Disclosure,
+    @CurrentDisclosure() disclosure: Disclosure,
     @Req() request: Request,
     @Res() response: Response,
   ): Promise<void> {
@@ -65,19 +65,19 @@ one away gives back what it was.`,
     if (request.method === 'HEAD') response.set(headers).end();
     else {
       await this.exports.send(response, headers, (signal) =>
-        this.reader.read(query, sight, EXPORT_FORMATS[name], signal),
+        this.reader.read(query, disclosure, EXPORT_FORMATS[name], signal),
       );
     }
   }
 }
 
-/** With its charset a type meets an `Accept` that names it with a charset too. */
+/** The types have a charset, so that they match an `Accept` with and without one. */
 function preferred(request: Request): keyof typeof EXPORT_FORMATS {
   const csv = `${EXPORT_FORMATS.csv.mediaType}; charset=utf-8`;
   return request.accepts([`${EXPORT_FORMATS.ndjson.mediaType}; charset=utf-8`, csv]) === csv ? 'csv' : 'ndjson';
 }
 
-/** Without what has no place in the name of a file. */
+/** The current time without characters that file names must not have. */
 function timestamp(): string {
   return new Date().toISOString().replace(/[-:]|\.\d+/g, '');
 }

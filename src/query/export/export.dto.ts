@@ -2,11 +2,11 @@ import { ApiPropertyOptional } from '@nestjs/swagger';
 import { IsIn, IsOptional } from 'class-validator';
 import { CaseFilter } from '../cases/case-filter.dto.js';
 
-/** Which cases, and how they are written. */
+/** The filter and the format of an export. */
 export class ExportQuery extends CaseFilter {
   @ApiPropertyOptional({
     enum: ['ndjson', 'csv'],
-    description: 'Before what `Accept` says; `ndjson` where neither says anything.',
+    description: 'Takes precedence over `Accept`. Default without both: `ndjson`.',
   })
   @IsOptional()
   @IsIn(['ndjson', 'csv'], { message: 'must be ndjson or csv' })

@@ -1,7 +1,7 @@
 import { stringify } from 'csv-stringify/sync';
 import type { CaseResponse } from '../cases/case.dto.js';
 
-/** How exported cases are written. */
+/** A format of exported cases. */
 export interface ExportFormat {
   readonly mediaType: string;
   readonly contentType: string;
@@ -9,7 +9,7 @@ export interface ExportFormat {
   write(cases: readonly CaseResponse[]): string;
 }
 
-/** The order is a promise to those who read by position: a column may be added at the end, none moved. */
+/** Clients may read by position, so a new column is added at the end, and none moves. */
 export const CSV_COLUMNS = [
   'id',
   'workflow_id',
@@ -29,9 +29,10 @@ export const CSV_COLUMNS = [
 
 const LINE_END = '\r\n'; // RFC 4180
 
-/** Without it, Excel takes the file for one in the old character set of its country. Programs have NDJSON. */
+/** Without it Excel assumes a legacy encoding. Programs use NDJSON. */
 const BYTE_ORDER_MARK = '\uFEFF';
 
+/** The formats by their names in `format`. */
 export const EXPORT_FORMATS = {
   ndjson: {
     mediaType: 'application/x-ndjson',
@@ -46,7 +47,7 @@ export const EXPORT_FORMATS = {
     write: (cases) =>
       stringify(cases.map(toRecord), {
         record_delimiter: LINE_END,
-        quoted_match: /[\r\n]/, // the library itself quotes only where its own line end occurs
+        quoted_match: /[\r\n]/, // the library quotes its own line end only
         escape_formulas: true,
         cast: { string: escapeStart },
       }),
@@ -54,8 +55,8 @@ export const EXPORT_FORMATS = {
 } as const satisfies Record<string, ExportFormat>;
 
 /**
- * What the library leaves out: a line feed, which a spreadsheet may skip to find a formula behind it, and the apostrophe itself,
- * so that one taken away always gives back what was written.
+ * Escapes what the library leaves out. A spreadsheet may skip a line feed and evaluate a formula after it. The
+ * apostrophe is escaped too, so that removing one always restores the text.
  */
 function escapeStart(text: string): string {
   return /^['\n]/.test(text) ? `'${text}` : text;
@@ -81,7 +82,7 @@ function toRecord({ node_tasks: tasks, ...one }: CaseResponse): (string | number
   ];
 }
 
-/** By `|`, which a spreadsheet can split at. In a value it is written `\|`, and a backslash `\\`. */
+/** Joins by `|`, at which a spreadsheet can split. In a value it is written `\|`, and a backslash `\\`. */
 function join(values: readonly string[]): string {
   return values.map((value) => (/[\\|]/.test(value) ? value.replace(/[\\|]/g, '\\$&') : value)).join('|');
 }

@@ -6,37 +6,37 @@ import { describeError } from '../../database/errors.js';
 import { Problem } from '../../http/problem/problem.js';
 import { requestIdOf } from '../../http/request-id.js';
 
-/** Each holds a connection of the readers' ten for as long as its client reads. */
-const MAX_AT_ONCE = 2;
+/** An export holds one of the ten connections of the query pool until its client has read it. */
+const MAX_CONCURRENT = 2;
 
 type Chunks = AsyncGenerator<string, void, void>;
 
-/** The exports under way. They end with the client that reads them, and with the service. */
+/** Sends exports. An export ends when its client disconnects, and when the service shuts down. */
 @Injectable()
 export class ExportService implements OnModuleDestroy {
   readonly #logger = new Logger('Exports');
-  readonly #underWay = new Map<Response, Promise<void>>();
+  readonly #running = new Map<Response, Promise<void>>();
 
   /**
-   * @param read gives up at its signal
-   * @throws what goes wrong before the first chunk is there; after that the connection is broken off
+   * @param read yields the chunks, and stops if its signal aborts
+   * @throws any failure before the first chunk; a later failure closes the connection without an end of the body
    */
   async send(response: Response, headers: OutgoingHttpHeaders, read: (signal: AbortSignal) => Chunks): Promise<void> {
-    if (this.#underWay.size >= MAX_AT_ONCE) {
-      throw new Problem('service_unavailable', `${MAX_AT_ONCE} exports are under way, and no more run at once.`);
+    if (this.#running.size >= MAX_CONCURRENT) {
+      throw new Problem('service_unavailable', `${MAX_CONCURRENT} exports are running, which is the limit.`);
     }
     const sent = this.stream(response, headers, read);
-    this.#underWay.set(
+    this.#running.set(
       response,
       sent.catch(() => undefined),
     );
-    await sent.finally(() => this.#underWay.delete(response));
+    await sent.finally(() => this.#running.delete(response));
   }
 
-  /** Whoever is still reading has had time to end. What is broken off here does not look complete. */
+  /** Closes the connections of running exports. A client sees that its body is incomplete. */
   async onModuleDestroy(): Promise<void> {
-    for (const response of this.#underWay.keys()) response.destroy();
-    await Promise.all(this.#underWay.values());
+    for (const response of this.#running.keys()) response.destroy();
+    await Promise.all(this.#running.values());
   }
 
   private async stream(
@@ -52,10 +52,10 @@ export class ExportService implements OnModuleDestroy {
       for (const [name, value = ''] of Object.entries(headers)) response.setHeader(name, value);
       await pipeline(startWith(first, chunks), response);
     } catch (error) {
-      const hasLeft = response.closed && response.errored === null;
-      if (!response.headersSent && !hasLeft) throw error;
-      if (!hasLeft) {
-        this.#logger.error('export broke off', { request_id: requestIdOf(response), error: describeError(error) });
+      const isDisconnected = response.closed && response.errored === null;
+      if (!response.headersSent && !isDisconnected) throw error;
+      if (!isDisconnected) {
+        this.#logger.error('export aborted', { request_id: requestIdOf(response), error: describeError(error) });
       }
     } finally {
       await chunks.return();

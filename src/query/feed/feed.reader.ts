@@ -1,62 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import type { CaseRow } from '../cases/case.dto.js';
-import { limitCasesByBytes, selectCases } from '../cases/cases.sql.js';
 import type { CompletionRow } from './feed.dto.js';
 import { Problem } from '../../http/problem/problem.js';
-import { FEED_START, FEED_HORIZON, IS_FEED_EVENT } from '../../database/feed-position.sql.js';
+import { FEED_START } from '../../database/feed-position.sql.js';
+import { MAX_SCANNED, READ_COMPLETIONS, READ_END } from './feed.sql.js';
 import { QueryRouter, type Target } from '../../database/query-router.js';
 
-/** A place in the feed: behind the event with this position and notification id. */
+/** A position in the feed: after the event with this position and notification id. */
 export type FeedPosition = readonly [position: number, notificationId: string];
-
-/** Of a workflow's feed so many events of all workflows are looked through for one page. */
-const MAX_SCANNED = 20_000;
-
-/**
- * The events behind a place, each with its case, as many as fit into an answer, and how far was looked. Scans ix_notifications_feed, which has the
- * workflows too; events come by pk_notifications. One row with a place and no event where there is none.
- * Each row has the place of the last event that was removed for its age, seen at the same moment.
- *
- * Parameters: position and id of the place, how many entries to look through, how many events, a workflow or null.
- */
-export const READ_COMPLETIONS = `
-  WITH scanned AS MATERIALIZED (
-    SELECT * FROM (
-      SELECT position, id, workflow_id FROM notifications
-      WHERE (position, id) > ($1::bigint, $2::uuid) AND position < ${FEED_HORIZON} AND ${IS_FEED_EVENT}
-      ORDER BY position, id
-      LIMIT ${MAX_SCANNED}) AS nearest
-    ORDER BY position, id
-    LIMIT $3
-  ),
-  events AS MATERIALIZED (
-    SELECT n.position, n.id AS notification_id, n.received_at, n.verdict, n.case_ref
-    FROM notifications n
-    WHERE n.id = ANY (ARRAY (
-      SELECT id FROM scanned WHERE $5::text IS NULL OR workflow_id = $5 ORDER BY position, id LIMIT $4))
-  )
-  SELECT counted.*, looked.*, removed.*, told.*
-  FROM (SELECT count(*)::integer AS scanned FROM scanned) AS counted
-  CROSS JOIN (${FEED_START}) AS removed
-  LEFT JOIN (SELECT position AS last_position, id AS last_id FROM scanned ORDER BY position DESC, id DESC LIMIT 1)
-    AS looked ON true
-  LEFT JOIN (${limitCasesByBytes(
-    `SELECT events.position, events.notification_id, events.received_at, events.verdict, whole.*
-    FROM events
-    LEFT JOIN (${selectCases('SELECT DISTINCT case_ref AS id FROM events')}) AS whole ON whole.id = events.case_ref`,
-    'position, notification_id',
-  )}) AS told ON true
-  ORDER BY told.position, told.notification_id`;
-
-/** The end of the feed. Reads ix_notifications_feed from its end. */
-export const READ_END = `
-  SELECT removed.*, newest.*
-  FROM (${FEED_START}) AS removed
-  LEFT JOIN (
-    SELECT position, id AS notification_id FROM notifications
-    WHERE position < ${FEED_HORIZON} AND ${IS_FEED_EVENT}
-    ORDER BY position DESC, id DESC
-    LIMIT 1) AS newest ON true`;
 
 interface RemovedRow {
   removed_position: string;
@@ -67,96 +18,96 @@ type Row = RemovedRow & {
   scanned: number;
   last_position: string | null;
   last_id: string | null;
-  found: string | null;
+  total_rows: string | null;
 } & (Event | { [column in keyof Event]: null });
-/** The case of an event may be gone. */
+/** The case of an event may have been removed. */
 type Event = Omit<CompletionRow, keyof CaseRow> & (CaseRow | { [column in keyof CaseRow]: null });
 
-/** What the feed has behind a place. */
+/** The events of the feed after a position. */
 export interface FeedPage {
   readonly rows: readonly CompletionRow[];
-  /** How far was looked. */
+  /** The position after the last event scanned. */
   readonly end: FeedPosition;
   readonly isAll: boolean;
 }
 
 /**
- * Reads the change feed: the one order of what is committed that never changes, and into whose past nothing is put
+ * Reads the change feed: the events in an order that never changes. No event is inserted before one that was read
  * (docs/decisions/0009-change-feed.md).
  */
 @Injectable()
 export class FeedReader {
-  readonly #askedNow = new Map<string, Promise<FeedPage>>();
+  readonly #reads = new Map<string, Promise<FeedPage>>();
 
-  constructor(private readonly reads: QueryRouter) {}
+  constructor(private readonly queries: QueryRouter) {}
 
   /**
-   * Those who ask the same within one turn of the event loop share one statement: that is how all wake who have waited at the
-   * end. Not longer: a statement under way may not see what has woken somebody since.
+   * Equal reads within one turn of the event loop share one statement, because a commit wakes all clients at the end of
+   * the feed. A later read has its own statement: a running one may not see the commit that caused the read.
    */
-  async read(after: FeedPosition, workflowId: string | undefined, limit: number, where: Target): Promise<FeedPage> {
-    const question = JSON.stringify([after, workflowId, limit, where]);
-    const asked = this.#askedNow.get(question);
-    if (asked) return asked;
-    const reading = this.readStretch(after, workflowId, limit, where);
-    this.#askedNow.set(question, reading);
-    setImmediate(() => this.#askedNow.delete(question));
-    return reading;
+  async read(after: FeedPosition, workflowId: string | undefined, limit: number, target: Target): Promise<FeedPage> {
+    const key = JSON.stringify([after, workflowId, limit, target]);
+    const shared = this.#reads.get(key);
+    if (shared) return shared;
+    const page = this.readPage(after, workflowId, limit, target);
+    this.#reads.set(key, page);
+    setImmediate(() => this.#reads.delete(key));
+    return page;
   }
 
-  /** The beginning of the feed: before the oldest event that is not removed for its age. */
-  async readStart(where: Target): Promise<FeedPosition> {
-    const [row] = await this.reads.queryOn<RemovedRow>(where, FEED_START, []);
-    return removedPlace(row as RemovedRow);
+  /** The start of the feed: before the oldest event that retention has left. */
+  async readStart(target: Target): Promise<FeedPosition> {
+    const [row] = await this.queries.queryOn<RemovedRow>(target, FEED_START, []);
+    return removedPosition(row as RemovedRow);
   }
 
-  /** The end of the feed: what is behind it is told from now on. */
+  /** The end of the feed, after its newest event. */
   async readEnd(): Promise<FeedPosition> {
     type End = RemovedRow & { position: string | null; notification_id: string | null };
-    const [row] = await this.reads.queryPrimary<End>(READ_END, []);
+    const [row] = await this.queries.queryPrimary<End>(READ_END, []);
     const { position, notification_id } = row as End;
-    const removed = removedPlace(row as End);
+    const removed = removedPosition(row as End);
     if (position === null || notification_id === null) return removed;
     const last: FeedPosition = [Number(position), notification_id];
     return isBefore(last, removed) ? removed : last;
   }
 
-  private async readStretch(
+  private async readPage(
     after: FeedPosition,
     workflowId: string | undefined,
     limit: number,
-    where: Target,
+    target: Target,
   ): Promise<FeedPage> {
     const maxScanned = workflowId === undefined ? limit + 1 : MAX_SCANNED;
     const parameters = [...after, maxScanned, limit + 1, workflowId ?? null];
-    const found = await this.reads.queryOn<Row>(where, READ_COMPLETIONS, parameters);
-    const [first] = found as [Row];
-    if (isBefore(after, removedPlace(first))) throw expired();
+    const scannedRows = await this.queries.queryOn<Row>(target, READ_COMPLETIONS, parameters);
+    const [first] = scannedRows as [Row];
+    if (isBefore(after, removedPosition(first))) throw expired();
     const { scanned, last_position, last_id } = first;
-    const events = found.filter((row): row is Row & Event => row.position !== null);
-    const told = events.slice(0, limit);
-    const rows = told.filter((event): event is Row & CompletionRow => event.id !== null);
-    const last = told.at(-1);
-    if (last && Number(last.found) > told.length) return { rows, end: feedPositionOf(last), isAll: false };
+    const events = scannedRows.filter((row): row is Row & Event => row.position !== null);
+    const shown = events.slice(0, limit);
+    const rows = shown.filter((event): event is Row & CompletionRow => event.id !== null);
+    const last = shown.at(-1);
+    if (last && Number(last.total_rows) > shown.length) return { rows, end: feedPositionOf(last), isAll: false };
     const end: FeedPosition = last_position !== null && last_id !== null ? [Number(last_position), last_id] : after;
     return { rows, end, isAll: scanned < maxScanned };
   }
 }
 
-/** PostgreSQL compares ids in the same way. */
+/** Compares positions as PostgreSQL does. */
 export function isBefore([position, id]: FeedPosition, [other, otherId]: FeedPosition): boolean {
   return position < other || (position === other && id < otherId);
 }
 
-function removedPlace({ removed_position, removed_id }: RemovedRow): FeedPosition {
+function removedPosition({ removed_position, removed_id }: RemovedRow): FeedPosition {
   return [Number(removed_position), removed_id];
 }
 
 function expired(): Problem {
   return new Problem(
     'cursor_expired',
-    'Events behind this cursor were removed for their age. Mirror the cases anew, by GET /v1/cases or its export, and ' +
-      'follow the feed from a cursor that was taken before you began (from=now).',
+    'Retention has removed events after this cursor. Take a cursor with from=now, copy the cases again by GET /v1/cases ' +
+      'or its export, then follow the feed from that cursor.',
   );
 }
 

@@ -1,8 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Response } from 'express';
 import type { Disclosure } from '../../access/disclosure/disclosure.js';
-import type { CompletionQuery } from './feed-query.dto.js';
-import { CompletionResponse, type CompletionsResponse } from './feed.dto.js';
+import { type CompletionQuery, CompletionResponse, type CompletionsResponse } from './feed.dto.js';
 import { FeedReader, isBefore, type FeedPosition, type FeedPage } from './feed.reader.js';
 import { Problem } from '../../http/problem/problem.js';
 import { Cursors } from '../../http/rest/cursor.js';
@@ -11,13 +10,13 @@ import { longPoll } from '../waiting/long-poll.js';
 import { COMMIT_EVENTS } from '../waiting/subscription.js';
 import { CommitWatcher } from '../waiting/commit-watcher.js';
 
-/** So often in a row the start is not moved past where it was read. */
+/** Retention does not move the start of the feed past the position read this many times in a row. */
 const MAX_ATTEMPTS = 20;
 
-/** Which part of the feed. */
+/** The part of the feed that a client follows. */
 export type FeedQuery = Pick<CompletionQuery, 'workflow_id' | 'from' | 'cursor'>;
 
-/** The change feed, page by page or as it grows. */
+/** The change feed, page by page or as a long poll. */
 @Injectable()
 export class FeedService {
   constructor(
@@ -31,14 +30,14 @@ export class FeedService {
   }
 
   /**
-   * Where a question begins.
+   * The position at which a query begins.
    *
    * @throws Problem `invalid_cursor`
    */
-  async begin({ workflow_id, cursor, from }: FeedQuery, where: Target = 'replica'): Promise<FeedPosition> {
-    const position = await this.cursors.read(cursorScope(workflow_id), cursor);
+  async begin({ workflow_id, cursor, from }: FeedQuery, target: Target = 'replica'): Promise<FeedPosition> {
+    const position = this.cursors.read(cursorScope(workflow_id), cursor);
     if (position) return position as unknown as FeedPosition;
-    return from === 'now' ? this.reader.readEnd() : this.reader.readStart(where);
+    return from === 'now' ? this.reader.readEnd() : this.reader.readStart(target);
   }
 
   async read(after: FeedPosition, workflowId: string | undefined, limit: number): Promise<FeedPage> {
@@ -46,30 +45,31 @@ export class FeedService {
   }
 
   /**
-   * Where a question begins, and the first stretch from there.
+   * The position at which a query begins, and the first page from there.
    *
-   * @throws Problem `invalid_cursor`; `cursor_expired`, never where none was given: the start may move between two statements,
-   *   and is on another replica where it was on this one a while ago
+   * The start of the feed may move between two statements, and another replica may lag behind it. Without a cursor the
+   * start is then read again, from the primary.
+   *
+   * @throws Problem `invalid_cursor`, or `cursor_expired` if a cursor was given
    */
-  async open(asked: FeedQuery, limit: number): Promise<{ place: FeedPosition; stretch: FeedPage }> {
+  async open(query: FeedQuery, limit: number): Promise<{ position: FeedPosition; page: FeedPage }> {
     for (let attempts = 1; ; attempts += 1) {
-      const where = attempts === 1 ? 'replica' : 'primary';
-      const place = await this.begin(asked, where);
+      const target = attempts === 1 ? 'replica' : 'primary';
+      const position = await this.begin(query, target);
       try {
-        return { place, stretch: await this.reader.read(place, asked.workflow_id, limit, where) };
+        return { position, page: await this.reader.read(position, query.workflow_id, limit, target) };
       } catch (error) {
         const isExpired = error instanceof Problem && error.code === 'cursor_expired';
-        if (!isExpired || asked.cursor !== undefined || attempts === MAX_ATTEMPTS) throw error;
+        if (!isExpired || query.cursor !== undefined || attempts === MAX_ATTEMPTS) throw error;
       }
     }
   }
 
   /**
-   * Returns as soon as there is something behind the place, or with nothing when patience is over.
+   * Long poll: returns the first events after the position, or an empty page at the deadline. Reads from the primary,
+   * because a replica may lag behind the commit that ends the wait.
    *
-   * A replica may lag behind what wakes those who wait, so what they read then comes from the primary.
-   *
-   * @param response the client's, to learn that it hung up
+   * @param response the response to the client; the wait ends when the client disconnects
    */
   async wait(
     after: FeedPosition,
@@ -79,32 +79,32 @@ export class FeedService {
     response: Response,
   ): Promise<FeedPage> {
     return longPoll(this.watcher, seconds, response, {
-      subscribe: (watch, wake) => {
-        watch.on(COMMIT_EVENTS.inFeed(workflowId), (arrival) => {
-          if (isBefore(after, [arrival.position, arrival.notification_id])) wake();
+      subscribe: (subscription, wake) => {
+        subscription.on(COMMIT_EVENTS.inFeed(workflowId), (event) => {
+          if (isBefore(after, [event.position, event.notification_id])) wake();
         });
-        watch.on(COMMIT_EVENTS.manyInFeed, wake);
+        subscription.on(COMMIT_EVENTS.manyInFeed, wake);
       },
       read: async () => this.reader.read(after, workflowId, limit, 'primary'),
       isSatisfied: ({ rows, isAll }) => rows.length > 0 || !isAll,
     });
   }
 
-  async toResponse(stretch: FeedPage, workflowId: string | undefined, sight: Disclosure): Promise<CompletionsResponse> {
+  toResponse(page: FeedPage, workflowId: string | undefined, disclosure: Disclosure): CompletionsResponse {
     return {
-      data: stretch.rows.map((row) => CompletionResponse.from(row, sight)),
-      next_cursor: await this.cursors.write(cursorScope(workflowId), stretch.end),
-      caught_up: stretch.isAll,
+      data: page.rows.map((row) => CompletionResponse.from(row, disclosure)),
+      next_cursor: this.cursors.write(cursorScope(workflowId), page.end),
+      caught_up: page.isAll,
     };
   }
 
-  /** The cursor that leads on from there. */
-  async cursorAt(place: FeedPosition, workflowId: string | undefined): Promise<string> {
-    return this.cursors.write(cursorScope(workflowId), place);
+  /** The cursor of a position. */
+  cursorAt(position: FeedPosition, workflowId: string | undefined): string {
+    return this.cursors.write(cursorScope(workflowId), position);
   }
 }
 
-/** What a cursor is bound to. */
+/** The scope that a cursor is bound to. */
 function cursorScope(workflowId: string | undefined): unknown[] {
   return ['completions', workflowId ?? null];
 }

@@ -19,11 +19,11 @@ const PAUSE_AFTER_FAILURE_MS = 1_000;
 
 const HEADERS = {
   'Content-Type': 'text/event-stream',
-  Connection: 'close', // a stream that ends leaves nothing to come on its connection
-  'X-Accel-Buffering': 'no', // tells nginx to pass on each event at once
+  Connection: 'close', // no request follows a stream on its connection
+  'X-Accel-Buffering': 'no', // nginx then forwards each event at once
 };
 
-/** Tells a client that lost its connection how long to wait before it comes back, in milliseconds. */
+/** The pause of a client before it reconnects, in milliseconds. */
 const RETRY = 'retry: 2000\n';
 
 /** The change feed as Server-Sent Events. https://html.spec.whatwg.org/multipage/server-sent-events.html */
@@ -38,21 +38,21 @@ export class FeedStream {
   ) {}
 
   /**
-   * Streams until the client goes, its key is withdrawn or the service ends. A client that reads slowly is waited for: of what it has
-   * not taken yet two stretches are held. Where what it shows cannot be recorded the stream breaks off, and the client comes back
-   * for it.
+   * Streams until the client disconnects, its key is withdrawn or the service shuts down. If a client reads slowly, the
+   * stream holds two pages for it and waits. If a disclosure cannot be recorded, the stream aborts, and the client
+   * reconnects.
    *
-   * @throws Problem `invalid_cursor`; `cursor_expired`; `service_unavailable` if too many stream already
+   * @throws Problem `invalid_cursor`; `cursor_expired`; `service_unavailable` above the limit of streams
    */
-  async send(question: FeedQuery, key: ApiKey, sight: Disclosure, response: Response): Promise<void> {
-    if (this.#streams >= MAX_STREAMS) throw new Problem('service_unavailable', 'Too many streams are open just now.');
+  async send(query: FeedQuery, key: ApiKey, disclosure: Disclosure, response: Response): Promise<void> {
+    if (this.#streams >= MAX_STREAMS) throw new Problem('service_unavailable', 'Too many streams are open.');
     this.#streams += 1;
     try {
-      const { place } = await this.completions.open(question, 1); // a cursor that has expired begins no stream
+      const { position } = await this.completions.open(query, 1); // rejects an expired cursor before the stream begins
       response.writeHead(200, HEADERS).flushHeaders();
-      const events = this.events(place, question.workflow_id, { key, sight }, response);
+      const events = this.events(position, query.workflow_id, { key, disclosure }, response);
       await pipeline(Readable.from(events, { highWaterMark: 1 }), response).catch((error: unknown) => {
-        if (!isGone(error)) this.#logger.error('stream broken off', { error: describeError(error) });
+        if (!isDisconnect(error)) this.#logger.error('event stream aborted', { error: describeError(error) });
         response.destroy();
       });
     } finally {
@@ -63,47 +63,46 @@ export class FeedStream {
   private async *events(
     from: FeedPosition,
     workflowId: string | undefined,
-    { key, sight }: { key: ApiKey; sight: Disclosure },
+    { key, disclosure }: { key: ApiKey; disclosure: Disclosure },
     response: Response,
   ): AsyncGenerator<string> {
-    let place = from;
-    yield RETRY + (await this.keepAliveComment(place, workflowId));
+    let position = from;
+    yield RETRY + this.keepAliveComment(position, workflowId);
     while (!this.completions.hasEnded && !response.closed) {
-      const stretch = await this.next(place, workflowId, response);
+      const page = await this.next(position, workflowId, response);
       if (!this.keys.isValid(key)) return;
-      place = stretch?.end ?? place;
-      if (stretch && stretch.rows.length > 0) yield await this.render(stretch, workflowId, sight);
-      else if (stretch?.isAll !== false) yield await this.keepAliveComment(place, workflowId);
+      position = page?.end ?? position;
+      if (page && page.rows.length > 0) yield await this.render(page, workflowId, disclosure);
+      else if (page?.isAll !== false) yield this.keepAliveComment(position, workflowId);
     }
   }
 
-  /** Where the stream has come to, without an event: a client that comes back goes on there. */
-  private async keepAliveComment(place: FeedPosition, workflowId: string | undefined): Promise<string> {
-    return `:\nid: ${await this.completions.cursorAt(place, workflowId)}\n\n`;
+  /** A comment with the position of the stream as its id: a client that reconnects continues there. */
+  private keepAliveComment(position: FeedPosition, workflowId: string | undefined): string {
+    return `:\nid: ${this.completions.cursorAt(position, workflowId)}\n\n`;
   }
 
-  /** What it shows is on record. */
-  private async render({ rows }: FeedPage, workflowId: string | undefined, sight: Disclosure): Promise<string> {
-    const events = rows.map(async (row) => {
-      const data = CompletionResponse.from(row, sight);
-      const id = await this.completions.cursorAt(feedPositionOf(row), workflowId);
+  /** Renders events, and records what they disclose before it returns. */
+  private async render({ rows }: FeedPage, workflowId: string | undefined, disclosure: Disclosure): Promise<string> {
+    const events = rows.map((row) => {
+      const data = CompletionResponse.from(row, disclosure);
+      const id = this.completions.cursorAt(feedPositionOf(row), workflowId);
       return `id: ${id}\nevent: ${data.event}\ndata: ${JSON.stringify(data)}\n\n`;
     });
-    const text = (await Promise.all(events)).join('');
-    await sight.record();
-    return text;
+    await disclosure.record();
+    return events.join('');
   }
 
-  /** Undefined while PostgreSQL is away: then the stream stays, and has nothing to tell. */
+  /** Undefined if PostgreSQL is unavailable: the stream stays open without events. */
   private async next(
-    place: FeedPosition,
+    position: FeedPosition,
     workflowId: string | undefined,
     response: Response,
   ): Promise<FeedPage | undefined> {
     try {
-      const stretch = await this.completions.read(place, workflowId, PAGE_SIZE);
-      if (stretch.rows.length > 0 || !stretch.isAll) return stretch;
-      return await this.completions.wait(stretch.end, workflowId, PAGE_SIZE, COMMENT_INTERVAL_S, response);
+      const page = await this.completions.read(position, workflowId, PAGE_SIZE);
+      if (page.rows.length > 0 || !page.isAll) return page;
+      return await this.completions.wait(page.end, workflowId, PAGE_SIZE, COMMENT_INTERVAL_S, response);
     } catch (error) {
       if (!isDatabaseUnavailable(error)) throw error;
       await sleep(PAUSE_AFTER_FAILURE_MS);
@@ -112,7 +111,7 @@ export class FeedStream {
   }
 }
 
-/** A client that leaves ends the stream early, which is nobody's fault. */
-function isGone(error: unknown): boolean {
+/** True if the client has disconnected, which is no fault. */
+function isDisconnect(error: unknown): boolean {
   return /^(ERR_STREAM_|ECONNRESET|EPIPE)/.test((error as NodeJS.ErrnoException).code ?? '');
 }

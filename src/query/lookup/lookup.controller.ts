@@ -8,8 +8,7 @@ import { Problem } from '../../http/problem/problem.js';
 import { JsonBody } from '../../http/rest/json-body.js';
 import { ApiWait, PREFERENCE_APPLIED, Wait } from '../../http/rest/prefer.js';
 import { NoQuery } from '../../http/rest/validation.js';
-import { LookupRequest } from './lookup-request.dto.js';
-import { LookupResponse } from './lookup.dto.js';
+import { LookupRequest, LookupResponse } from './lookup.dto.js';
 import { LookupService } from './lookup.service.js';
 
 @Controller('v1/cases')
@@ -24,39 +23,35 @@ export class LookupController {
   @JsonBody()
   @ApiOperation({
     operationId: 'lookupCases',
-    summary: 'Whether many cases are done: one verdict for each',
+    summary: 'Look up many cases: one verdict for each',
     description:
-      'One verdict for every item, in the order asked, duplicates included. With `Prefer: wait=N` (1 to 60 seconds) the answer ' +
-      'comes as soon as all asked cases are completed (`mode` `any`: one of them), else when the time is up, with what is so ' +
-      'then: that is `200` too. Of one item at most 100 cases are shown, of all together 10,000, and some 8 MiB.',
+      'One verdict for every item, in the order of the request, including duplicates. With `Prefer: wait=N` (1 to 60 seconds) ' +
+      'the response comes once all cases are completed (`mode` `any`: one of them), or when the time is up, with the verdicts ' +
+      'at that time and `200` too. A response has at most 100 cases per item, 10,000 cases in all, and 8 MiB.',
   })
   @ApiWait('`wait=N`: wait for at most N seconds (1 to 60).')
   @ApiOkResponse({ type: LookupResponse, description: 'The verdicts.', headers: PREFERENCE_APPLIED })
   @ApiProblems('not_seen')
   async lookup(
     @Body() request: LookupRequest,
-    @CurrentDisclosure() sight: Disclosure,
+    @CurrentDisclosure() disclosure: Disclosure,
     @Wait() seconds: number,
     @Res({ passthrough: true }) response: Response,
     @Query() _none: NoQuery,
   ): Promise<LookupResponse> {
-    const answer =
+    const lookup =
       seconds === 0
-        ? await this.lookups.ask(request, sight)
-        : await this.lookups.wait(request, sight, seconds, response);
+        ? await this.lookups.lookUp(request, disclosure)
+        : await this.lookups.wait(request, disclosure, seconds, response);
     if (seconds > 0) response.setHeader('Preference-Applied', `wait=${seconds}`);
-    return request.strict ? allSeen(answer) : answer;
+    return request.strict ? allSeen(lookup) : lookup;
   }
 }
 
-function allSeen(answer: LookupResponse): LookupResponse {
-  const errors = answer.data.flatMap(({ status }, index) =>
+function allSeen(lookup: LookupResponse): LookupResponse {
+  const errors = lookup.data.flatMap(({ status }, index) =>
     status === 'not_seen' ? [{ path: `cases[${index}]`, message: 'was not seen' }] : [],
   );
-  if (errors.length === 0) return answer;
-  throw new Problem(
-    'not_seen',
-    `Of ${answer.data.length} asked cases ${errors.length} were not seen: see errors.`,
-    errors,
-  );
+  if (errors.length === 0) return lookup;
+  throw new Problem('not_seen', `${errors.length} of ${lookup.data.length} cases were not seen: see errors.`, errors);
 }

@@ -1,109 +1,54 @@
 import { Injectable } from '@nestjs/common';
 import type { CaseRow } from '../cases/case.dto.js';
-import { limitCasesByBytes, selectCases } from '../cases/cases.sql.js';
 import { MAX_CONTENT_BYTES } from '../cases/byte-limit.sql.js';
-import { IngestFreshness, type IngestionResponse, LAST_NOTIFICATION_AT } from '../cases/freshness.dto.js';
-import type { AskedCase } from './lookup-request.dto.js';
-import type { LookupVerdict } from './lookup.dto.js';
+import { IngestFreshness, type IngestionResponse } from '../cases/freshness.dto.js';
+import type { AskedCase, LookupVerdict } from './lookup.dto.js';
+import { LOOK_UP } from './lookup.sql.js';
 import { QueryRouter, type Target } from '../../database/query-router.js';
 
-/** So many cases are shown of one item, and of all together, where the items would otherwise match more. */
+/** The limits of cases per item and per response. */
 const MAX_CASES_OF_ITEM = 100;
 const MAX_CASES = 10_000;
 
-const IS_WANTED = `
-  (asked.case_id IS NULL OR c.case_id = asked.case_id)
-  AND (asked.workflow_id IS NULL OR c.workflow_id = asked.workflow_id)
-  AND (asked.callee_number IS NULL OR c.callee_number = asked.callee_number)`;
-
-/**
- * Everything that is known of the asked cases, in one statement. Each item is looked up along one index: with workflow and
- * case id uq_cases_identity, with a case id alone ix_cases_case, with a number ix_cases_callee. The cases of an index that
- * is in order of completion are read from its end; the few of a workflow and case id are sorted, by an expression, lest
- * an index in order of completion seem the better one. What matches nothing is looked for in quarantine
- * (ix_quarantined_notifications_case, _callee), where a field that could not be read may be the one asked for.
- *
- * Parameters: case ids, workflow ids, callee numbers, each null where not asked for; how many cases of an item, and one more.
- */
-export const LOOK_UP = `
-  WITH asked AS MATERIALIZED (
-    SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY
-      AS asked (case_id, workflow_id, callee_number, place)
-  ),
-  matches AS MATERIALIZED (
-    SELECT place, found.id FROM asked CROSS JOIN LATERAL (
-      SELECT c.id FROM cases c
-      WHERE c.workflow_id = asked.workflow_id AND c.case_id = asked.case_id AND ${IS_WANTED}
-      ORDER BY ROW (c.completed_at, c.id) DESC LIMIT $4) AS found
-    WHERE asked.case_id <> '' AND asked.workflow_id IS NOT NULL
-    UNION ALL
-    SELECT place, found.id FROM asked CROSS JOIN LATERAL (
-      SELECT c.id FROM cases c
-      WHERE c.case_id = asked.case_id AND ${IS_WANTED}
-      ORDER BY c.completed_at DESC, c.id DESC LIMIT $4) AS found
-    WHERE asked.case_id <> '' AND asked.workflow_id IS NULL
-    UNION ALL
-    SELECT place, found.id FROM asked CROSS JOIN LATERAL (
-      SELECT c.id FROM cases c
-      WHERE c.callee_number = asked.callee_number AND ${IS_WANTED}
-      ORDER BY c.completed_at DESC, c.id DESC LIMIT $4) AS found
-    WHERE coalesce(asked.case_id, '') = ''
-  ),
-  held AS (
-    SELECT place FROM asked
-    WHERE place NOT IN (SELECT place FROM matches) AND EXISTS (
-      SELECT FROM quarantined_notifications q
-      WHERE (q.case_id = nullif(asked.case_id, '') OR q.callee_number = nullif(asked.callee_number, ''))
-        AND coalesce(q.case_id = asked.case_id, true)
-        AND coalesce(q.workflow_id = asked.workflow_id, true)
-        AND coalesce(q.callee_number = asked.callee_number, true))
-  )
-  SELECT known.last_notification_at, known.held, places.places, found.*
-  FROM (SELECT ${LAST_NOTIFICATION_AT} AS last_notification_at, ARRAY (SELECT place::integer FROM held) AS held) AS known
-  LEFT JOIN (
-    (SELECT id, array_agg(place::integer) AS places FROM matches GROUP BY id) AS places
-    LEFT JOIN (${limitCasesByBytes(selectCases('SELECT DISTINCT id FROM matches'), 'completed_at DESC, id DESC')}) AS found USING (id)
-  ) ON true`;
-
-/** A case that does not fit into the answer has its places and nothing else; where nothing matches, there are none. */
+/** A case beyond the size of a response has its places alone; if no case matches, one row has no places. */
 type Row = { last_notification_at: Date | null; held: number[]; places: number[] | null } & (
   Sized | { [column in keyof Sized]: null }
 );
 type Sized = CaseRow & { bytes: number };
 
-/** What matches one item: how many cases, and those of them that are here. */
+/** The matches of one item: their number, and those within the size of a response. */
 interface Matches {
   count: number;
   readonly cases: Sized[];
 }
 
-/** What is known of what was asked, before it is known who sees it. */
+/** The verdicts before disclosure is applied. */
 export interface LookupResult {
   readonly verdicts: readonly LookupVerdict[];
   readonly ingestion: IngestionResponse;
 }
 
-/** Answers for many cases at once. */
+/** Looks up many cases in one statement. */
 @Injectable()
 export class LookupReader {
   constructor(
-    private readonly reads: QueryRouter,
+    private readonly queries: QueryRouter,
     private readonly ingestion: IngestFreshness,
   ) {}
 
-  async read(asked: readonly AskedCase[], where: Target): Promise<LookupResult> {
+  async read(items: readonly AskedCase[], target: Target): Promise<LookupResult> {
     const describe = this.ingestion.capture();
-    const limit = Math.min(MAX_CASES_OF_ITEM, Math.floor(MAX_CASES / asked.length));
-    const column = (name: keyof AskedCase): (string | null)[] => asked.map((item) => item[name] ?? null);
+    const limit = Math.min(MAX_CASES_OF_ITEM, Math.floor(MAX_CASES / items.length));
+    const column = (name: keyof AskedCase): (string | null)[] => items.map((item) => item[name] ?? null);
     const parameters = [column('case_id'), column('workflow_id'), column('callee_number'), limit + 1];
-    const rows = await this.reads.queryOn<Row>(where, LOOK_UP, parameters);
+    const rows = await this.queries.queryOn<Row>(target, LOOK_UP, parameters);
     const held = new Set(rows[0]?.held);
     const matches = matchesByPlace(rows);
-    const room = { bytes: MAX_CONTENT_BYTES };
+    const remaining = { bytes: MAX_CONTENT_BYTES };
     return {
-      verdicts: asked.map((item, index) => {
-        const found = matches.get(index + 1) ?? { count: 0, cases: [] };
-        return toVerdict(item, found, held.has(index + 1), takeFitting(found.cases, limit, room));
+      verdicts: items.map((item, index) => {
+        const match = matches.get(index + 1) ?? { count: 0, cases: [] };
+        return toVerdict(item, match, held.has(index + 1), takeFitting(match.cases, limit, remaining));
       }),
       ingestion: describe(rows[0]?.last_notification_at),
     };
@@ -114,24 +59,24 @@ function matchesByPlace(rows: readonly Row[]): Map<number, Matches> {
   const matches = new Map<number, Matches>();
   for (const row of rows) {
     for (const place of row.places ?? []) {
-      const found = matches.get(place) ?? { count: 0, cases: [] };
-      found.count += 1;
-      if (row.id !== null) found.cases.push(row);
-      matches.set(place, found);
+      const match = matches.get(place) ?? { count: 0, cases: [] };
+      match.count += 1;
+      if (row.id !== null) match.cases.push(row);
+      matches.set(place, match);
     }
   }
   return matches;
 }
 
-/** The newest cases, as long as there is room in the answer: an item that is asked twice takes room twice. */
-function takeFitting(cases: readonly Sized[], limit: number, room: { bytes: number }): CaseRow[] {
+/** The newest cases within the remaining size of the response. A case of two items counts twice. */
+function takeFitting(cases: readonly Sized[], limit: number, remaining: { bytes: number }): CaseRow[] {
   const newestFirst = cases.toSorted(
     (a, b) => b.completed_at.getTime() - a.completed_at.getTime() || (a.id < b.id ? 1 : -1),
   );
   return newestFirst.slice(0, limit).filter(({ bytes }) => {
-    const hasRoom = room.bytes > 0;
-    if (hasRoom) room.bytes -= bytes;
-    return hasRoom;
+    const fits = remaining.bytes > 0;
+    if (fits) remaining.bytes -= bytes;
+    return fits;
   });
 }
 

@@ -3,13 +3,12 @@ import type { Response } from 'express';
 import type { Disclosure } from '../../access/disclosure/disclosure.js';
 import type { CommittedEvent } from '../waiting/commit-watcher.sql.js';
 import { type LookupResult, LookupReader } from './lookup.reader.js';
-import type { AskedCase, LookupRequest } from './lookup-request.dto.js';
-import { type LookupResponse, VerdictResponse } from './lookup.dto.js';
+import { type AskedCase, type LookupRequest, type LookupResponse, VerdictResponse } from './lookup.dto.js';
 import { longPoll } from '../waiting/long-poll.js';
 import { COMMIT_EVENTS, type CommitSubscription } from '../waiting/subscription.js';
 import { CommitWatcher } from '../waiting/commit-watcher.js';
 
-/** Whether cases are done: as it is now, or as soon as it is so. */
+/** Looks up cases, at once or as a long poll. */
 @Injectable()
 export class LookupService {
   constructor(
@@ -17,69 +16,73 @@ export class LookupService {
     private readonly watcher: CommitWatcher,
   ) {}
 
-  async ask({ cases }: LookupRequest, sight: Disclosure): Promise<LookupResponse> {
-    return toResponse(await this.reader.read(cases, 'replica'), sight);
+  async lookUp({ cases }: LookupRequest, disclosure: Disclosure): Promise<LookupResponse> {
+    return toResponse(await this.reader.read(cases, 'replica'), disclosure);
   }
 
   /**
-   * Returns as soon as what the request waits for is completed, or when the client's patience is over.
+   * Long poll: returns once all items of the request (or any, by `mode`) are completed, or at the deadline.
    *
-   * @param response the client's, to learn that it hung up
+   * @param response the response to the client; the wait ends when the client disconnects
    */
   async wait(
     { cases, mode }: LookupRequest,
-    sight: Disclosure,
+    disclosure: Disclosure,
     seconds: number,
     response: Response,
   ): Promise<LookupResponse> {
     const isEnough = (items: number): boolean => (mode === 'all' ? items === cases.length : items > 0);
-    const arrived = new Set<AskedCase>();
-    const findings = await longPoll(this.watcher, seconds, response, {
-      subscribe: (watch, wake) =>
-        listen(watch, cases, (asked) => {
-          arrived.add(asked);
-          if (isEnough(arrived.size)) wake();
+    const announced = new Set<AskedCase>();
+    const result = await longPoll(this.watcher, seconds, response, {
+      subscribe: (subscription, wake) =>
+        subscribeToItems(subscription, cases, (item) => {
+          announced.add(item);
+          if (isEnough(announced.size)) wake();
         }),
       read: async () => this.reader.read(cases, 'primary'),
       isSatisfied: ({ verdicts }, wake) => {
         const completed = cases.filter((_, index) => verdicts[index]?.status === 'completed');
         if (isEnough(completed.length)) return true;
-        for (const asked of completed) arrived.add(asked);
-        if (isEnough(arrived.size)) {
-          arrived.clear(); // what came while this was read will be seen the next time
+        for (const item of completed) announced.add(item);
+        if (isEnough(announced.size)) {
+          announced.clear(); // the next read includes what was committed during this one
           wake();
         }
         return false;
       },
     });
-    return toResponse(findings, sight);
+    return toResponse(result, disclosure);
   }
 }
 
-function toResponse({ verdicts, ingestion }: LookupResult, sight: Disclosure): LookupResponse {
-  return { data: verdicts.map((verdict) => VerdictResponse.from(verdict, sight)), ingestion };
+function toResponse({ verdicts, ingestion }: LookupResult, disclosure: Disclosure): LookupResponse {
+  return { data: verdicts.map((verdict) => VerdictResponse.from(verdict, disclosure)), ingestion };
 }
 
-/** Tells each item that a case arrives for. */
-function listen(watch: CommitSubscription, cases: readonly AskedCase[], tell: (asked: AskedCase) => void): void {
+/** Calls `onCommit` with each item whose case is committed. */
+function subscribeToItems(
+  subscription: CommitSubscription,
+  cases: readonly AskedCase[],
+  onCommit: (item: AskedCase) => void,
+): void {
   const byName = new Map<string, AskedCase[]>();
-  for (const asked of cases) {
-    const name = asked.case_id
-      ? COMMIT_EVENTS.withCaseId(asked.case_id)
-      : COMMIT_EVENTS.withCalleeNumber(asked.callee_number ?? '');
+  for (const item of cases) {
+    const name = item.case_id
+      ? COMMIT_EVENTS.withCaseId(item.case_id)
+      : COMMIT_EVENTS.withCalleeNumber(item.callee_number ?? '');
     const others = byName.get(name);
-    if (others) others.push(asked);
-    else byName.set(name, [asked]);
+    if (others) others.push(item);
+    else byName.set(name, [item]);
   }
   for (const [name, items] of byName) {
-    watch.on(name, (arrival) => {
-      for (const asked of items) if (isMatch(asked, arrival)) tell(asked);
+    subscription.on(name, (event) => {
+      for (const item of items) if (isMatch(item, event)) onCommit(item);
     });
   }
 }
 
-function isMatch(asked: AskedCase, arrival: CommittedEvent): boolean {
+function isMatch(item: AskedCase, event: CommittedEvent): boolean {
   return (['workflow_id', 'case_id', 'callee_number'] as const).every(
-    (name) => (asked[name] ?? arrival[name]) === arrival[name],
+    (name) => (item[name] ?? event[name]) === event[name],
   );
 }

@@ -5,13 +5,13 @@ import { BodyResponse } from '../../access/disclosure/raw-body.dto.js';
 import { CaseResponse } from '../cases/case.dto.js';
 import { PageOf } from '../../http/rest/page.js';
 
-/** A delivery as the reader's statements return it. */
+/** A row of the statements that read deliveries. */
 export interface NotificationRow {
   id: string;
   kind: string;
   received_at: Date;
   verdict: Verdict;
-  /** Null where the body was removed for its age. */
+  /** Null if retention has removed the body. */
   body_bytes: number | null;
   case_ref: string;
   workflow_id: string;
@@ -19,7 +19,7 @@ export interface NotificationRow {
   callee_number: string;
 }
 
-/** The case that a delivery was about. */
+/** The case of a delivery. */
 export class NotifiedCaseResponse extends PickType(CaseResponse, ['id', 'workflow_id', 'case_id', 'callee_number']) {}
 
 /** One delivery. */
@@ -27,7 +27,7 @@ export class NotifiedCaseResponse extends PickType(CaseResponse, ['id', 'workflo
 export class NotificationResponse {
   @ApiProperty({
     format: 'uuid',
-    description: 'Also the X-Request-Id of its answer.',
+    description: 'Also the X-Request-Id of its response.',
     example: '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55',
   })
   id: string;
@@ -41,8 +41,8 @@ export class NotificationResponse {
   @ApiProperty({
     enum: VERDICTS,
     description:
-      'Judged when it was written. `first`: made the case. `repeat`: the same content as the case had. `changed`: newer, ' +
-      'with other content. `late`: other content, but older than what the case had; it changes nothing that is shown.',
+      'Determined when the delivery was written. `first`: created the case. `repeat`: the same content as the case. ' +
+      '`changed`: newer, with other content. `late`: other content, but older than that of the case, which stays as it is.',
     example: 'first',
   })
   verdict: Verdict;
@@ -50,7 +50,7 @@ export class NotificationResponse {
   @ApiProperty({
     type: 'integer',
     nullable: true,
-    description: 'Size of the body; null once the body was removed for its age.',
+    description: 'Size of the body; null after retention has removed the body.',
     example: 620,
   })
   body_bytes: number | null;
@@ -58,11 +58,11 @@ export class NotificationResponse {
   @ApiProperty({
     nullable: true,
     allOf: [{ $ref: getSchemaPath(NotifiedCaseResponse) }],
-    description: 'The case that it was about; null for a kind that is about none.',
+    description: 'The case of the delivery; null for a kind without a case.',
   })
   case: NotifiedCaseResponse | null;
 
-  static from(this: void, row: NotificationRow, sight: Disclosure): NotificationResponse {
+  static from(this: void, row: NotificationRow, disclosure: Disclosure): NotificationResponse {
     const { case_ref: id, workflow_id, case_id, callee_number } = row;
     return {
       id: row.id,
@@ -70,7 +70,7 @@ export class NotificationResponse {
       received_at: row.received_at.toISOString(),
       verdict: row.verdict,
       body_bytes: row.body_bytes,
-      case: { id, workflow_id, case_id, callee_number: sight.number(callee_number) },
+      case: { id, workflow_id, case_id, callee_number: disclosure.number(callee_number) },
     };
   }
 }

@@ -21,7 +21,7 @@ export class NotificationsController {
     summary: 'One notification',
     description: 'With the scope `reveal` also the bytes as received.',
   })
-  @ApiIdParam('Id of the notification: the X-Request-Id of its answer.', '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55')
+  @ApiIdParam('Id of the notification: the X-Request-Id of its response.', '0198c7a2-5f0e-7c3a-9d41-2f6b8e1c7a55')
   @ApiOkResponse({ type: NotificationWithBodyResponse, description: 'The notification.' })
   @ApiProblems(
     'invalid_request',
@@ -33,14 +33,14 @@ export class NotificationsController {
   )
   async get(
     @IdParam() id: string,
-    @CurrentDisclosure() sight: Disclosure,
+    @CurrentDisclosure() disclosure: Disclosure,
     @Query() _none: NoQuery,
   ): Promise<NotificationWithBodyResponse> {
-    return orNotFound(await this.notifications.get(id, sight));
+    return orNotFound(await this.notifications.get(id, disclosure));
   }
 }
 
-/** The timeline of a case. */
+/** Serves the timeline of a case. */
 @Controller('v1/cases')
 @ApiTags('cases')
 @NeedsScope('read')
@@ -60,8 +60,8 @@ export class CaseNotificationsController {
   async listNotifications(
     @IdParam() id: string,
     @Query() query: PageQuery,
-    @CurrentDisclosure() sight: Disclosure,
+    @CurrentDisclosure() disclosure: Disclosure,
   ): Promise<NotificationsPage> {
-    return orNotFound(await this.notifications.listOfCase(id, query, sight));
+    return orNotFound(await this.notifications.listOfCase(id, query, disclosure));
   }
 }

@@ -5,67 +5,52 @@ import { BodyResponse } from '../../access/disclosure/raw-body.dto.js';
 import { Cursors } from '../../http/rest/cursor.js';
 import { NotificationResponse, type NotificationRow, type NotificationWithBodyResponse } from './notification.dto.js';
 import { type Page, type PageQuery, toPage } from '../../http/rest/page.js';
+import { CASE_EXISTS, GET_NOTIFICATION, LIST_NOTIFICATIONS_OF_CASE } from './notifications.sql.js';
 import { QueryRouter } from '../../database/query-router.js';
-
-const COLUMNS = `
-  n.id, n.kind, n.received_at, n.verdict, octet_length(n.body) AS body_bytes, n.case_ref, c.workflow_id, c.case_id,
-  c.callee_number`;
-
-/** Reads pk_notifications and pk_cases. */
-export const GET_NOTIFICATION = `SELECT ${COLUMNS}, n.body FROM notifications n JOIN cases c ON c.id = n.case_ref WHERE n.id = $1`;
-
-/** Reads ix_notifications_case. */
-export const LIST_NOTIFICATIONS_OF_CASE = `
-  SELECT ${COLUMNS}
-  FROM notifications n
-  JOIN cases c ON c.id = n.case_ref
-  WHERE n.case_ref = $1 AND (n.received_at, n.id) > ($2, $3)
-  ORDER BY n.received_at, n.id
-  LIMIT $4`;
-
-/** Of a case whose deliveries were all removed for their age there is still the case. */
-const CASE_EXISTS = `SELECT FROM cases WHERE id = $1`;
 
 const BEFORE_ALL = ['-infinity', FIRST_ID] as const;
 
+/** Reads deliveries. */
 @Injectable()
 export class NotificationsReader {
   constructor(
-    private readonly reads: QueryRouter,
+    private readonly queries: QueryRouter,
     private readonly cursors: Cursors,
   ) {}
 
-  async get(id: string, sight: Disclosure): Promise<NotificationWithBodyResponse | undefined> {
-    const [row] = await this.reads.queryById<NotificationRow & { body: Buffer | null }>(GET_NOTIFICATION, [id]);
-    return row && { ...NotificationResponse.from(row, sight), ...(row.body && BodyResponse.from(row.body, sight)) };
+  async get(id: string, disclosure: Disclosure): Promise<NotificationWithBodyResponse | undefined> {
+    const [row] = await this.queries.queryById<NotificationRow & { body: Buffer | null }>(GET_NOTIFICATION, [id]);
+    return (
+      row && { ...NotificationResponse.from(row, disclosure), ...(row.body && BodyResponse.from(row.body, disclosure)) }
+    );
   }
 
   /** The deliveries of a case in order of receipt; undefined if there is no such case. */
   async listOfCase(
     caseRef: string,
     query: PageQuery,
-    sight: Disclosure,
+    disclosure: Disclosure,
   ): Promise<Page<NotificationResponse> | undefined> {
-    const question = ['case notifications', caseRef];
-    const position = await this.cursors.read(question, query.cursor);
+    const cursorScope = ['case notifications', caseRef];
+    const position = this.cursors.read(cursorScope, query.cursor);
     const [receivedAt, id] = position ? [new Date(position[0] as number), position[1]] : BEFORE_ALL;
-    const rows = await this.reads.queryById<NotificationRow>(LIST_NOTIFICATIONS_OF_CASE, [
+    const rows = await this.queries.queryById<NotificationRow>(LIST_NOTIFICATIONS_OF_CASE, [
       caseRef,
       receivedAt,
       id,
       query.limit + 1,
     ]);
-    if (rows.length === 0 && !position && !(await this.isCase(caseRef))) return undefined;
+    if (rows.length === 0 && !position && !(await this.caseExists(caseRef))) return undefined;
     return toPage(
       rows,
       query.limit,
-      (row) => NotificationResponse.from(row, sight),
-      async (last) => this.cursors.write(question, [last.received_at.getTime(), last.id]),
+      (row) => NotificationResponse.from(row, disclosure),
+      (last) => this.cursors.write(cursorScope, [last.received_at.getTime(), last.id]),
     );
   }
 
-  private async isCase(id: string): Promise<boolean> {
-    const rows = await this.reads.queryById(CASE_EXISTS, [id]);
+  private async caseExists(id: string): Promise<boolean> {
+    const rows = await this.queries.queryById(CASE_EXISTS, [id]);
     return rows.length > 0;
   }
 }

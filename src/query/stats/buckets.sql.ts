@@ -1,15 +1,15 @@
 /**
- * When buckets begin and end: the times asked for, and every beginning of an hour or a day between them. Parameters:
- * earliest and latest time, each may be null, the present time, the time zone. No rows where the interval is empty.
+ * The bounds of the buckets: the times of the query, and the start of every hour or day between them. No rows if the
+ * interval is empty. Parameters: earliest and latest time, each may be null; the current time; the time zone.
  */
 export const BOUNDS = {
-  /** Sixty minutes each, from the full hour of the time zone in which the first one begins. */
+  /** Sixty minutes each. The first bucket begins at a full hour of the time zone. */
   hour: bounds(
     `date_trunc('hour', $3::timestamptz, $4) + interval '1 hour'`,
     `upper - interval '24 hours'`,
     `SELECT generate_series(date_trunc('hour', lower, $4), upper, interval '1 hour') FROM asked`,
   ),
-  /** Of 23 or 25 hours where the clocks are changed, which some do at midnight. */
+  /** 23 or 25 hours at a change of daylight saving time, which some time zones have at midnight. */
   day: bounds(
     startOfDay(`date_trunc('day', $3::timestamptz AT TIME ZONE $4) + interval '1 day'`),
     `(upper AT TIME ZONE $4 - interval '30 days') AT TIME ZONE $4`,
@@ -29,7 +29,7 @@ function bounds(latest: string, earliest: string, beginnings: string): string {
     ORDER BY at`;
 }
 
-/** A midnight that is there twice is read as the second one, one that is left out as the moment of the change. */
+/** PostgreSQL resolves a repeated midnight to the second one, and a skipped one to the transition. */
 function startOfDay(day: string): string {
   const midnight = `((${day}) AT TIME ZONE $4)`;
   const hourBefore = `${midnight} - interval '1 hour'`;

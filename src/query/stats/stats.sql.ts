@@ -1,9 +1,10 @@
-import type { CompletionStatsQuery } from './stats-query.dto.js';
+import { type Bind, buildQuery, type ParameterizedQuery } from '../../database/sql.js';
+import type { CompletionStatsQuery } from './stats.dto.js';
 
-/** So few are each counted by a part of the statement of its own, which PostgreSQL deals out to its workers. */
+/** Up to this number of buckets, each has its own part of the statement, so that parallel workers share them. */
 const MAX_PARTS = 50;
 
-/** The types that any case went through, each found by a step along ix_case_node_tasks_type. */
+/** The types of all node tasks, by a skip scan of ix_case_node_tasks_type. */
 export const LIST_NODE_TYPES = `
   WITH RECURSIVE types (node_type) AS (
     (SELECT node_type FROM case_node_tasks ORDER BY node_type LIMIT 1)
@@ -15,37 +16,35 @@ export const LIST_NODE_TYPES = `
 type Filter = Pick<CompletionStatsQuery, 'workflow_id' | 'node_type'>;
 
 /**
- * Counts in ix_cases_completed and ix_case_node_tasks_type, in which the entries of one case lie together; those of a workflow
- * in ix_cases_workflow and pk_case_node_tasks. Exported for the test that looks at its plan.
+ * Counts in ix_cases_completed and ix_case_node_tasks_type, which has the entries of one case next to each other. With
+ * a workflow it counts in ix_cases_workflow and pk_case_node_tasks.
  *
- * @param nodeTypes all there are, where neither a workflow nor a type is asked for
+ * @param nodeTypes all types, if the filter has neither a workflow nor a type
  */
 export function statsStatement(
   filter: Filter,
   bounds: readonly Date[],
   nodeTypes: readonly string[],
-): { text: string; parameters: unknown[] } {
-  const parameters: unknown[] = [];
-  const bind: Bind = (value, type) => `$${parameters.push(value)}::${type}`;
-  const counts = countsOf(filter, nodeTypes, bind);
-  const lower = bounds.slice(0, -1);
-  const upper = bounds.slice(1);
-  if (filter.workflow_id === undefined && upper.length <= MAX_PARTS) {
-    const parts = upper.flatMap((to, bucket) => {
-      const [from, until] = [bind(lower[bucket], 'timestamptz'), bind(to, 'timestamptz')];
-      return counts.map((count) => `SELECT ${bucket} AS bucket, counted.* FROM (${count(from, until)}) AS counted`);
-    });
-    return { text: parts.join(' UNION ALL '), parameters };
-  }
-  const buckets = `unnest(${bind(lower, 'timestamptz[]')}, ${bind(upper, 'timestamptz[]')})`;
-  const counted = counts.map((count) => count('b.lower', 'b.upper')).join(' UNION ALL ');
-  const text = `
+): ParameterizedQuery {
+  return buildQuery((bind) => {
+    const counts = countsOf(filter, nodeTypes, bind);
+    const lower = bounds.slice(0, -1);
+    const upper = bounds.slice(1);
+    if (filter.workflow_id === undefined && upper.length <= MAX_PARTS) {
+      const parts = upper.flatMap((to, bucket) => {
+        const [from, until] = [bind(lower[bucket], 'timestamptz'), bind(to, 'timestamptz')];
+        return counts.map((count) => `SELECT ${bucket} AS bucket, counted.* FROM (${count(from, until)}) AS counted`);
+      });
+      return parts.join(' UNION ALL ');
+    }
+    const buckets = `unnest(${bind(lower, 'timestamptz[]')}, ${bind(upper, 'timestamptz[]')})`;
+    const counted = counts.map((count) => count('b.lower', 'b.upper')).join(' UNION ALL ');
+    return `
     SELECT (b.n - 1)::integer AS bucket, counted.*
     FROM ${buckets} WITH ORDINALITY AS b (lower, upper, n) CROSS JOIN LATERAL (${counted}) AS counted`;
-  return { text, parameters };
+  });
 }
 
-type Bind = (value: unknown, type: string) => string;
 /** A statement that counts between two times. */
 type Count = (from: string, to: string) => string;
 

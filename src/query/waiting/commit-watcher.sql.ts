@@ -1,11 +1,13 @@
 import { FEED_HORIZON, IS_FEED_EVENT } from '../../database/feed-position.sql.js';
 
-/** More than that at once are not told one by one: all who wait look for themselves. */
+/** Above this number the events of one poll are not announced one by one. */
 export const MAX_COMMITTED_EVENTS = 20_000;
 
 /**
- * What has been committed between two snapshots: written by transactions that were not begun at the first one, or were under
- * way. Reads ix_notifications_feed. Parameters: the first position not given out at the first snapshot, those under way.
+ * Reads the events that were committed between two snapshots, from ix_notifications_feed: those of transactions that
+ * started after the first snapshot, or were running at it.
+ *
+ * Parameters: the first position not assigned at the first snapshot, the positions of the transactions running at it.
  */
 export const READ_COMMITTED_EVENTS = `
   SELECT pg_current_snapshot()::text AS snapshot, clock.ahead_by, ${FEED_HORIZON} AS horizon, arrived.*
@@ -24,12 +26,12 @@ export const READ_COMMITTED_EVENTS = `
       SELECT workflow_id, case_id, callee_number FROM cases WHERE id = n.case_ref OFFSET 0) AS c ON true)
     AS arrived ON true`;
 
-/** Where nothing arrived, one row has the snapshot and nothing else. PostgreSQL's 64 bits come as text. */
+/** If there are no events, one row has the snapshot alone. The driver returns 64-bit numbers as text. */
 export type CommittedEventRow = { snapshot: string; ahead_by: string; horizon: string; position: string | null } & (
   Omit<CommittedEvent, 'position'> | { [column in keyof Omit<CommittedEvent, 'position'>]: null }
 );
 
-/** A case that was completed, or changed, by a commit just seen. */
+/** A committed notification that completed or changed a case. */
 export interface CommittedEvent {
   readonly position: number;
   readonly notification_id: string;
@@ -38,28 +40,28 @@ export interface CommittedEvent {
   readonly callee_number: string;
 }
 
-/** But for those whose case is gone. */
+/** Leaves out events whose case was removed. */
 export function toCommittedEvents(rows: readonly CommittedEventRow[]): CommittedEvent[] {
   return rows.flatMap((row) =>
     row.position !== null && row.case_id !== null ? [{ ...row, position: Number(row.position) }] : [],
   );
 }
 
-/** Where the next tick goes on, as positions in the feed. */
+/** A snapshot of PostgreSQL in positions of the feed: the next poll reads from here. */
 export interface SnapshotPosition {
-  /** Below it the feed is complete. */
+  /** The feed is complete below this position. */
   readonly horizon: number;
   readonly next: number;
-  readonly underWay: readonly number[];
+  readonly running: readonly number[];
 }
 
-/** A snapshot's text is `xmin:xmax:xip,…`: the oldest transaction under way, the next one, and all under way. */
+/** The text of a snapshot is `xmin:xmax:xip,…`: the oldest running transaction, the next one, and all running ones. */
 export function toSnapshotPosition({ snapshot, ahead_by, horizon }: CommittedEventRow): SnapshotPosition {
   const [, xmax, xips] = snapshot.split(':');
   const toPosition = (transaction: string | undefined): number => Number(transaction) + Number(ahead_by);
   return {
     horizon: Number(horizon),
     next: toPosition(xmax),
-    underWay: (xips ?? '').split(',').filter(Boolean).map(toPosition),
+    running: (xips ?? '').split(',').filter(Boolean).map(toPosition),
   };
 }

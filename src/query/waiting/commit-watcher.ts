@@ -21,131 +21,139 @@ const TICK_MS = 100;
 const PAUSE_AFTER_FAILURE_MS = 500;
 
 /**
- * Notices what is committed, by whatever replica, and tells those in this process who wait for it.
+ * Announces the cases that any replica commits to the subscribers in this process.
  *
- * **One question, whoever waits.** While anybody watches, one statement every 100 ms asks the primary what has been
- * committed since the last one; how many watch, and for what, makes no difference to PostgreSQL. Nobody holds a
- * connection. (`NOTIFY` would make every commit of every replica queue for one lock, watched or not.)
+ * - **Idle**: no subscription is open, and no statement runs. Entered at the start, and when the last subscription
+ *   closes.
+ * - **Starting**: the first subscription begins a loop of one statement every 100 ms on the primary. `hasBegun` is
+ *   false, and commits may be missed. The first answer ends this mode: subscribers receive `begun`.
+ * - **Watching**: `hasBegun` is true, and every commit is announced once. Above 20,000 commits in one answer `many`
+ *   replaces the single events, and every subscriber reads for itself.
+ * - **Failing**: PostgreSQL did not answer. The snapshot is dropped, `hasBegun` is false, and the loop retries every
+ *   500 ms. The next answer is a first one, as in Starting.
+ * - **Ended**: the service shuts down. Subscribers receive `ended`, and the loop stops.
  *
- * **Nothing is missed.** A tick compares snapshots, not positions: what a long transaction commits late is told as soon as
- * it is committed. After PostgreSQL could not be asked, all who wait look for themselves. In the feed an arrival is told once
- * all older transactions have ended.
+ * A tick compares snapshots, not positions, so a commit of a long transaction is announced too. It is announced as
+ * `inFeed` once all older transactions have ended.
+ *
+ * The load on PostgreSQL does not depend on the number of subscribers, and none of them holds a connection. `NOTIFY`
+ * would serialise all commits of all replicas by one lock, even without subscribers.
  */
 @Injectable()
 export class CommitWatcher implements OnModuleDestroy {
   readonly #logger = new Logger('Watcher');
-  readonly #arrivals = new EventEmitter().setMaxListeners(0);
+  readonly #events = new EventEmitter().setMaxListeners(0);
   readonly #shared = { listeners: 0 };
-  #watches = 0;
-  #seen: SnapshotPosition | undefined;
+  #subscriptions = 0;
+  #snapshot: SnapshotPosition | undefined;
   #isTicking = false;
   #isFailing = false;
   #isEnded = false;
-  /** Committed, but not told in the feed yet. */
+  /** Committed events that are not announced as `inFeed` yet. */
   #unpublished: CommittedEvent[] = [];
-  /** Up to there the feed may have more than was told. */
+  /** The feed may have events below this position that were not announced. */
   #unannouncedBefore = 0;
 
-  /** @param dataSource the door's, where no number of slow reads can hold up a tick */
+  /** @param dataSource the one of ingest: slow reads of clients cannot exhaust its pool and delay a tick */
   constructor(
     @InjectDataSource() private readonly dataSource: DataSource,
     private readonly metrics: Metrics,
   ) {}
 
-  /** From here on nothing that is committed is missed. */
+  /** True from the first answer of PostgreSQL on: every later commit is announced. */
   get hasBegun(): boolean {
-    return this.#seen !== undefined;
+    return this.#snapshot !== undefined;
   }
 
   get hasEnded(): boolean {
     return this.#isEnded;
   }
 
-  /** Begins to look out. What is committed before `hasBegun` is true may not be told. */
+  /** Opens a subscription. Commits before `hasBegun` may not be announced. */
   subscribe(): CommitSubscription {
     this.count(1);
     if (!this.#isTicking) void this.tick();
-    return new CommitSubscription(this.#arrivals, this.#shared, () => this.count(-1));
+    return new CommitSubscription(this.#events, this.#shared, () => this.count(-1));
   }
 
   onModuleDestroy(): void {
     this.end();
   }
 
-  /** The service is to end: nobody waits any longer. */
+  /** Ends all waits, because the service shuts down. */
   end(): void {
     this.#isEnded = true;
-    this.#arrivals.emit(COMMIT_EVENTS.ended);
+    this.#events.emit(COMMIT_EVENTS.ended);
   }
 
   private count(change: 1 | -1): void {
-    this.#watches += change;
-    this.metrics.watchingRequests.set(this.#watches);
+    this.#subscriptions += change;
+    this.metrics.watchingRequests.set(this.#subscriptions);
   }
 
   private async tick(): Promise<void> {
     this.#isTicking = true;
-    while (this.#watches > 0 && !this.#isEnded) await sleep(await this.look());
+    while (this.#subscriptions > 0 && !this.#isEnded) await sleep(await this.poll());
     this.#isTicking = false;
     this.resetSnapshot();
   }
 
-  /** @returns after how many milliseconds to look again */
-  private async look(): Promise<number> {
+  /** @returns the milliseconds until the next poll */
+  private async poll(): Promise<number> {
     try {
-      const parameters = [this.#seen?.next, this.#seen?.underWay];
+      const parameters = [this.#snapshot?.next, this.#snapshot?.running];
       const statement = { name: 'read_arrivals', text: READ_COMMITTED_EVENTS };
       const rows = await Connection.use(this.dataSource, async (connection) =>
         connection.query<CommittedEventRow>(statement, parameters),
       );
       this.#isFailing = false;
-      this.take(rows);
+      this.process(rows);
       return TICK_MS;
     } catch (error) {
-      if (!this.#isFailing) this.#logger.error('arrivals cannot be asked for', { error: describeError(error) });
+      if (!this.#isFailing) this.#logger.error('commit watcher query failed', { error: describeError(error) });
       this.#isFailing = true;
       this.resetSnapshot();
       return PAUSE_AFTER_FAILURE_MS;
     }
   }
 
-  /** A server that comes back, or another one, may give out transaction ids again that were lost: it is looked at afresh. */
+  /** After a failover a server may issue transaction ids again that were lost, so an old snapshot is worthless. */
   private resetSnapshot(): void {
-    this.#seen = undefined;
+    this.#snapshot = undefined;
     this.#unpublished = [];
   }
 
-  private take(rows: readonly CommittedEventRow[]): void {
-    const isFirst = this.#seen === undefined;
-    this.#seen = toSnapshotPosition(rows[0] as CommittedEventRow);
-    const arrivals = toCommittedEvents(rows);
-    const areAllHere = rows.length <= MAX_COMMITTED_EVENTS;
-    if (!areAllHere) this.#arrivals.emit(COMMIT_EVENTS.many);
-    else for (const arrival of arrivals) this.announce(arrival);
-    this.#unpublished.push(...arrivals);
-    if (isFirst || !areAllHere || this.#unpublished.length > MAX_COMMITTED_EVENTS) {
-      this.#unannouncedBefore = this.#seen.next;
+  private process(rows: readonly CommittedEventRow[]): void {
+    const isFirst = this.#snapshot === undefined;
+    this.#snapshot = toSnapshotPosition(rows[0] as CommittedEventRow);
+    const events = toCommittedEvents(rows);
+    const isComplete = rows.length <= MAX_COMMITTED_EVENTS;
+    if (!isComplete) this.#events.emit(COMMIT_EVENTS.many);
+    else for (const event of events) this.announce(event);
+    this.#unpublished.push(...events);
+    if (isFirst || !isComplete || this.#unpublished.length > MAX_COMMITTED_EVENTS) {
+      this.#unannouncedBefore = this.#snapshot.next;
       this.#unpublished = [];
     }
-    this.publish(this.#seen.horizon);
-    if (isFirst) this.#arrivals.emit(COMMIT_EVENTS.begun);
+    this.publish(this.#snapshot.horizon);
+    if (isFirst) this.#events.emit(COMMIT_EVENTS.begun);
   }
 
-  private announce(arrival: CommittedEvent): void {
-    this.#arrivals.emit(COMMIT_EVENTS.withCaseId(arrival.case_id), arrival);
-    this.#arrivals.emit(COMMIT_EVENTS.withCalleeNumber(arrival.callee_number), arrival);
+  private announce(event: CommittedEvent): void {
+    this.#events.emit(COMMIT_EVENTS.withCaseId(event.case_id), event);
+    this.#events.emit(COMMIT_EVENTS.withCalleeNumber(event.callee_number), event);
   }
 
   private publish(horizon: number): void {
     const published = this.#unpublished.filter(({ position }) => position < horizon);
     if (published.length > 0) this.#unpublished = this.#unpublished.filter(({ position }) => position >= horizon);
-    for (const arrival of published) {
-      this.#arrivals.emit(COMMIT_EVENTS.inFeed(), arrival);
-      this.#arrivals.emit(COMMIT_EVENTS.inFeed(arrival.workflow_id), arrival);
+    for (const event of published) {
+      this.#events.emit(COMMIT_EVENTS.inFeed(), event);
+      this.#events.emit(COMMIT_EVENTS.inFeed(event.workflow_id), event);
     }
     if (this.#unannouncedBefore > 0 && this.#unannouncedBefore <= horizon) {
       this.#unannouncedBefore = 0;
-      this.#arrivals.emit(COMMIT_EVENTS.manyInFeed);
+      this.#events.emit(COMMIT_EVENTS.manyInFeed);
     }
   }
 }

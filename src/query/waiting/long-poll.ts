@@ -1,64 +1,63 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Response } from 'express';
 import { isDatabaseUnavailable } from '../../database/errors.js';
-import { WaitDeadline } from './wait-deadline.js';
-import { COMMIT_EVENTS, type CommitSubscription } from './subscription.js';
 import type { CommitWatcher } from './commit-watcher.js';
+import { COMMIT_EVENTS, type CommitSubscription } from './subscription.js';
+import { WaitDeadline } from './wait-deadline.js';
 
 const RETRY_MS = 200;
 
-/** What a client waits for. */
+/** The condition that a long poll waits for. */
 export interface LongPollTarget<T> {
-  /** Names what arrives that may fulfil it. */
-  subscribe(watch: CommitSubscription, wake: () => void): void;
-  /** Looks where all that is committed can be seen. */
+  /** Subscribes to the events that may satisfy the target. */
+  subscribe(subscription: CommitSubscription, wake: () => void): void;
+  /** Reads from the primary, where every commit is visible. */
   read(): Promise<T>;
-  /** Whether what was seen is enough. It may be older than what has arrived since: then `wake` has it looked again. */
-  isSatisfied(seen: T, wake: () => void): boolean;
+  /** Whether the result is enough. An event may be newer than the result: `wake` then starts another read. */
+  isSatisfied(result: T, wake: () => void): boolean;
 }
 
 /**
- * Returns what is seen as soon as it fulfils the wish, or when the client's patience is over, with what is so then. While PostgreSQL
- * is away it goes on waiting.
+ * Long poll. Returns as soon as a read satisfies the target, or at the deadline with the latest read.
  *
- * It listens before it looks, and only what it sees counts: so nothing falls between.
+ * It subscribes before the first read, so that no commit is missed. While PostgreSQL is unavailable it goes on waiting.
  *
- * @param response the client's, to learn that it hung up
- * @throws Problem `service_unavailable` if too many wait for too much already
+ * @param response the response to the client; the wait ends when the client disconnects
+ * @throws Problem `service_unavailable` above the limit of listeners
  */
 export async function longPoll<T>(
   watcher: CommitWatcher,
   seconds: number,
   response: Response,
-  wish: LongPollTarget<T>,
+  target: LongPollTarget<T>,
 ): Promise<T> {
-  const watch = watcher.subscribe();
-  const patience = new WaitDeadline(watcher.hasEnded ? 0 : seconds, response);
+  const subscription = watcher.subscribe();
+  const deadline = new WaitDeadline(watcher.hasEnded ? 0 : seconds, response);
   try {
-    const wake = (): void => patience.wake();
-    for (const name of [COMMIT_EVENTS.begun, COMMIT_EVENTS.many]) watch.on(name, wake);
-    watch.on(COMMIT_EVENTS.ended, () => patience.expire());
-    wish.subscribe(watch, wake);
-    while (!watcher.hasBegun && !patience.isExpired) await patience.waitForWake();
+    const wake = (): void => deadline.wake();
+    for (const name of [COMMIT_EVENTS.begun, COMMIT_EVENTS.many]) subscription.on(name, wake);
+    subscription.on(COMMIT_EVENTS.ended, () => deadline.expire());
+    target.subscribe(subscription, wake);
+    while (!watcher.hasBegun && !deadline.isExpired) await deadline.waitForWake();
     for (;;) {
-      const seen = await readWithRetry(wish, patience);
-      if (seen === undefined) continue;
-      if (wish.isSatisfied(seen, wake) || patience.isExpired) return seen;
-      await patience.waitForWake();
-      if (patience.isDisconnected) return seen;
+      const result = await readWithRetry(target, deadline);
+      if (result === undefined) continue;
+      if (target.isSatisfied(result, wake) || deadline.isExpired) return result;
+      await deadline.waitForWake();
+      if (deadline.isDisconnected) return result;
     }
   } finally {
-    patience.end();
-    watch.close();
+    deadline.end();
+    subscription.close();
   }
 }
 
-/** Undefined if PostgreSQL is away, and there is time to try again. */
-async function readWithRetry<T>(wish: LongPollTarget<T>, patience: WaitDeadline): Promise<T | undefined> {
+/** Undefined if PostgreSQL is unavailable and the deadline is not reached. */
+async function readWithRetry<T>(target: LongPollTarget<T>, deadline: WaitDeadline): Promise<T | undefined> {
   try {
-    return await wish.read();
+    return await target.read();
   } catch (error) {
-    if (patience.isExpired || !isDatabaseUnavailable(error)) throw error;
+    if (deadline.isExpired || !isDatabaseUnavailable(error)) throw error;
     await sleep(RETRY_MS);
     return undefined;
   }

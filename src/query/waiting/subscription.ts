@@ -2,52 +2,52 @@ import type { EventEmitter } from 'node:events';
 import { Problem } from '../../http/problem/problem.js';
 import type { CommittedEvent } from './commit-watcher.sql.js';
 
-/** What all who wait may listen for together: each takes some 300 bytes. */
+/** The limit for all subscriptions together: a listener takes some 300 bytes. */
 const MAX_LISTENERS = 200_000;
 
-/** What can be listened for: an arrival under one of these names, or `many` of them. */
+/** The names of the events of `CommitWatcher`. */
 export const COMMIT_EVENTS = {
   withCaseId: (id: string): string => `case ${id}`,
   withCalleeNumber: (number: string): string => `callee ${number}`,
-  /** In the feed, where nothing can come before it any more; of one workflow or, undefined, of any. */
+  /** An event of one workflow, or without an id of any, is in the feed, and no earlier one can follow. */
   inFeed: (workflowId?: string): string => (workflowId === undefined ? 'feed' : `feed of ${workflowId}`),
-  /** In the feed, what was not told one by one. */
+  /** The feed has events that were not announced one by one. */
   manyInFeed: 'many in feed',
-  /** Too many to be told one by one. */
+  /** More was committed than is announced one by one. */
   many: 'many',
-  /** From here on nothing is missed. */
+  /** Every later commit is announced. */
   begun: 'begun',
   ended: 'ended',
 } as const;
 
-/** One who waits, and what for. */
+/** One subscriber of `CommitWatcher` and the events it subscribed to. */
 export class CommitSubscription {
-  readonly #listening = new Map<string, (arrival: CommittedEvent) => void>();
+  readonly #listeners = new Map<string, (event: CommittedEvent) => void>();
 
-  /** @param shared by all watches: how much they listen for together */
+  /** @param shared the number of listeners of all subscriptions */
   constructor(
-    private readonly arrivals: EventEmitter,
+    private readonly events: EventEmitter,
     private readonly shared: { listeners: number },
-    private readonly leave: () => void,
+    private readonly onClose: () => void,
   ) {}
 
   /**
-   * @param name one of `ARRIVED`, each only once
-   * @throws Problem `service_unavailable` if too many wait for too much already
+   * @param name one of `COMMIT_EVENTS`, at most once per subscription
+   * @throws Problem `service_unavailable` above the limit of listeners
    */
-  on(name: string, listener: (arrival: CommittedEvent) => void): void {
+  on(name: string, listener: (event: CommittedEvent) => void): void {
     if (this.shared.listeners >= MAX_LISTENERS) {
-      throw new Problem('service_unavailable', 'Too many wait for too many cases just now. Ask without waiting.');
+      throw new Problem('service_unavailable', 'Too many concurrent waits. Retry without `Prefer: wait`.');
     }
     this.shared.listeners += 1;
-    this.#listening.set(name, listener);
-    this.arrivals.on(name, listener);
+    this.#listeners.set(name, listener);
+    this.events.on(name, listener);
   }
 
   close(): void {
-    this.shared.listeners -= this.#listening.size;
-    for (const [name, listener] of this.#listening) this.arrivals.off(name, listener);
-    this.#listening.clear();
-    this.leave();
+    this.shared.listeners -= this.#listeners.size;
+    for (const [name, listener] of this.#listeners) this.events.off(name, listener);
+    this.#listeners.clear();
+    this.onClose();
   }
 }

@@ -1,56 +1,56 @@
 import type { Response } from 'express';
 
-/** How long a client is ready to wait: until its time is up, it hangs up, or the service ends. */
+/** The end of one wait: when its time is up, when the client disconnects, or when the service shuts down. */
 export class WaitDeadline {
   readonly #timer: NodeJS.Timeout;
-  readonly #onGone = (): void => {
-    this.#isGone = true;
+  readonly #onClose = (): void => {
+    this.#isDisconnected = true;
     this.expire();
   };
-  #isGone: boolean;
-  #isOver: boolean;
+  #isDisconnected: boolean;
+  #isExpired: boolean;
   #isWoken = false;
   #resume: (() => void) | undefined;
 
-  /** @param response the client's: it is closed when the client hangs up */
+  /** @param response the response to the client; it is closed when the client disconnects */
   constructor(
     seconds: number,
     private readonly response: Response,
   ) {
-    this.#isGone = response.closed || response.destroyed;
-    this.#isOver = this.#isGone || seconds === 0;
+    this.#isDisconnected = response.closed || response.destroyed;
+    this.#isExpired = this.#isDisconnected || seconds === 0;
     this.#timer = setTimeout(() => this.expire(), seconds * 1000);
-    response.once('close', this.#onGone);
+    response.once('close', this.#onClose);
   }
 
   get isExpired(): boolean {
-    return this.#isOver;
+    return this.#isExpired;
   }
 
-  /** The client hung up: whatever is answered, nobody reads it. */
+  /** True if the client has disconnected, so that it receives no response. */
   get isDisconnected(): boolean {
-    return this.#isGone;
+    return this.#isDisconnected;
   }
 
-  /** There may be something to see. */
+  /** Ends the current `waitForWake`, or the next one. */
   wake(): void {
     this.#isWoken = true;
     this.#resume?.();
   }
 
   expire(): void {
-    this.#isOver = true;
+    this.#isExpired = true;
     this.#resume?.();
   }
 
-  /** Returns once `wake` was called, now or since the last time, or when patience is over. */
+  /** Returns after a `wake` since the last call, or at the deadline. */
   async waitForWake(): Promise<void> {
-    if (!this.#isWoken && !this.#isOver) await new Promise<void>((resolve) => (this.#resume = resolve));
+    if (!this.#isWoken && !this.#isExpired) await new Promise<void>((resolve) => (this.#resume = resolve));
     this.#isWoken = false;
   }
 
   end(): void {
     clearTimeout(this.#timer);
-    this.response.off('close', this.#onGone);
+    this.response.off('close', this.#onClose);
   }
 }

@@ -6,7 +6,7 @@ export class WorkflowResponse {
   @ApiProperty({ description: "The provider's id of the workflow.", example: '707c2a72791f4fcd9890120ccfe52983' })
   workflow_id: string;
 
-  @ApiProperty({ description: 'As last named.', example: 'test-544-0001' })
+  @ApiProperty({ description: 'The most recent name.', example: 'test-544-0001' })
   workflow_name: string;
 
   @ApiProperty({
@@ -27,23 +27,23 @@ export class WorkflowResponse {
 
 export class WorkflowsPage extends PageOf(WorkflowResponse) {}
 
-/** A workflow with its counts: exact, and all of the same moment. */
+/** A workflow with its counts: exact, and all of one snapshot. */
 export class WorkflowDetailResponse extends WorkflowResponse {
   @ApiProperty({ type: 'integer', description: 'Completed cases.', example: 1 })
   case_count: number;
 
-  @ApiProperty({ type: 'integer', description: 'Deliveries that are kept, repeats included.', example: 1 })
+  @ApiProperty({ type: 'integer', description: 'Stored deliveries, including repeats.', example: 1 })
   notification_count: number;
 
   @ApiProperty({
-    description: 'Completion of its first case.',
+    description: 'When its first case was completed.',
     format: 'date-time',
     example: '2026-01-31T09:30:00.000Z',
   })
   first_completed_at: string;
 
   @ApiProperty({
-    description: 'Completion of its newest case.',
+    description: 'When its newest case was completed.',
     format: 'date-time',
     example: '2026-01-31T09:30:00.000Z',
   })
@@ -65,13 +65,20 @@ export class NodeTaskResponse {
   @ApiProperty({ description: "The provider's id of the node task.", example: '300e4513a8a44567a933f893cee2b637' })
   nodetask_id: string;
 
-  @ApiProperty({ description: 'As last named.', example: 'Voicebot Call1' })
+  @ApiProperty({ description: 'The most recent name.', example: 'Voicebot Call1' })
   nodetask_name: string;
 
-  @ApiProperty({ description: 'As last typed. Seen: call, sms, email; the list is open.', example: 'call' })
+  @ApiProperty({
+    description: 'The most recent type. Known values: call, sms, email; others may follow.',
+    example: 'call',
+  })
   node_type: string;
 
-  @ApiProperty({ type: 'integer', description: 'Cases that went through it, each counted once.', example: 1 })
+  @ApiProperty({
+    type: 'integer',
+    description: 'Cases that went through the node task, each counted once.',
+    example: 1,
+  })
   case_count: number;
 
   static from(this: void, row: NodeTaskRow): NodeTaskResponse {
@@ -92,7 +99,7 @@ export interface WorkflowRow {
   last_notified_at: Date;
 }
 
-/** PostgreSQL's counts are 64 bits wide, and come as text. */
+/** The driver returns the 64-bit counts of PostgreSQL as text. */
 export interface WorkflowDetailRow extends WorkflowRow {
   case_count: string;
   notification_count: string;

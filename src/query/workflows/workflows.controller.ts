@@ -22,8 +22,8 @@ export class WorkflowsController {
     operationId: 'listWorkflows',
     summary: 'Workflows, newest activity first',
     description:
-      'All pages of one list rank by the activity at the moment of its first page. A page holds fewer than `limit` where names ' +
-      'would take more than some 8 MiB.',
+      'All pages of one list rank by the activity at the time of its first page. A page has fewer rows than `limit` if the ' +
+      'names would exceed 8 MiB.',
   })
   @ApiPage(WorkflowsPage)
   @ApiProblems('invalid_request', 'invalid_cursor')
@@ -43,9 +43,8 @@ export class WorkflowsController {
   @Get(':workflow_id/node-tasks')
   @ApiOperation({
     operationId: 'listNodeTasks',
-    summary: 'The node tasks of a workflow, with how many cases went through each',
-    description:
-      'In order of `nodetask_id`. A page holds fewer than `limit` where names would take more than some 8 MiB.',
+    summary: 'The node tasks of a workflow, with the number of cases that went through each',
+    description: 'In order of `nodetask_id`. A page has fewer rows than `limit` if the names would exceed 8 MiB.',
   })
   @ApiParam(idParam)
   @ApiPage(NodeTasksPage)

@@ -1,6 +1,5 @@
 import { Injectable } from '@nestjs/common';
 import { Cursors } from '../../http/rest/cursor.js';
-import { limitByBytes } from '../cases/byte-limit.sql.js';
 import { type Page, type PageQuery, toPage } from '../../http/rest/page.js';
 import { QueryRouter } from '../../database/query-router.js';
 import {
@@ -11,127 +10,65 @@ import {
   WorkflowResponse,
   type WorkflowRow,
 } from './workflow.dto.js';
+import { GET_WORKFLOW, LIST_NODE_TASKS, LIST_WORKFLOWS, WORKFLOW_EXISTS } from './workflows.sql.js';
 
-/**
- * As many as fit into an answer, for a name may be nearly as long as a body. PostgreSQL knows how long a name is without
- * reading it.
- */
-const page = (rows: string, name: string, order: string): string =>
-  `${limitByBytes(rows, `octet_length(${name})`, order)} ORDER BY ${order}`;
-
-/** Of the rows of such a page. */
-interface Found {
-  readonly found: string;
+/** A column of the rows of `limitByBytes`. */
+interface Limited {
+  readonly total_rows: string;
 }
 
-/**
- * Ranks workflows by their newest notification up to a moment, read from ix_notifications_workflow; where all were removed for
- * their age, by their newest case, from ix_cases_workflow. The later pages of a
- * list keep the moment of its first page: what arrives meanwhile cannot move a workflow past the reader.
- */
-export const LIST_WORKFLOWS = page(
-  `SELECT w.workflow_id, w.workflow_name, n.received_at AS last_notified_at
-  FROM workflows w
-  CROSS JOIN LATERAL (
-    SELECT coalesce(
-      (SELECT received_at FROM notifications
-       WHERE workflow_id = w.workflow_id AND received_at <= $1
-       ORDER BY received_at DESC, id DESC
-       LIMIT 1),
-      (SELECT completed_at FROM cases
-       WHERE workflow_id = w.workflow_id AND completed_at <= $1
-       ORDER BY completed_at DESC, id DESC
-       LIMIT 1)) AS received_at) AS n
-  WHERE (n.received_at, w.workflow_id) < ($2, $3)
-  ORDER BY n.received_at DESC, w.workflow_id DESC
-  LIMIT $4`,
-  'workflow_name',
-  'last_notified_at DESC, workflow_id DESC',
-);
-
-/** Counts in ix_notifications_workflow and ix_cases_workflow. A workflow whose cases were all removed is not told any more. */
-export const GET_WORKFLOW = `
-  SELECT w.workflow_id, w.workflow_name, n.notification_count, coalesce(n.last_notified_at, c.last_completed_at) AS last_notified_at, c.*
-  FROM workflows w
-  CROSS JOIN LATERAL (
-    SELECT count(*) AS notification_count, max(received_at) AS last_notified_at
-    FROM notifications WHERE workflow_id = w.workflow_id) AS n
-  CROSS JOIN LATERAL (
-    SELECT count(*) AS case_count, min(completed_at) AS first_completed_at, max(completed_at) AS last_completed_at
-    FROM cases WHERE workflow_id = w.workflow_id) AS c
-  WHERE w.workflow_id = $1 AND c.case_count > 0`;
-
-/**
- * Pages along pk_node_tasks; counts in ix_case_node_tasks_nodetask. An id that only one workflow has (ix_node_tasks_nodetask), as is
- * the provider's way, is counted in the index alone; else each entry's row says whose it is.
- */
-export const LIST_NODE_TASKS = page(
-  `SELECT n.nodetask_id, n.nodetask_name, n.node_type,
-    CASE WHEN (SELECT count(*) FROM node_tasks other WHERE other.nodetask_id = n.nodetask_id) = 1
-      THEN (SELECT count(DISTINCT s.case_ref) FROM case_node_tasks s WHERE s.nodetask_id = n.nodetask_id)
-      ELSE (SELECT count(DISTINCT s.case_ref) FROM case_node_tasks s
-            WHERE s.nodetask_id = n.nodetask_id AND s.workflow_id = n.workflow_id)
-    END AS case_count
-  FROM node_tasks n
-  WHERE n.workflow_id = $1 AND n.nodetask_id > $2
-  ORDER BY n.nodetask_id
-  LIMIT $3`,
-  'nodetask_name',
-  'nodetask_id',
-);
-
-const EXISTS = `SELECT FROM workflows WHERE workflow_id = $1`;
-
+/** Reads workflows and their node tasks. */
 @Injectable()
 export class WorkflowsReader {
   constructor(
-    private readonly reads: QueryRouter,
+    private readonly queries: QueryRouter,
     private readonly cursors: Cursors,
   ) {}
 
   async list(query: PageQuery): Promise<Page<WorkflowResponse>> {
-    const question = ['workflows'];
-    const position = await this.cursors.read(question, query.cursor);
+    const cursorScope = ['workflows'];
+    const position = this.cursors.read(cursorScope, query.cursor);
     const [asOf, before, workflowId] = position
       ? [new Date(position[0] as number), new Date(position[1] as number), position[2]]
       : ['infinity', 'infinity', ''];
-    const rows = await this.reads.query<WorkflowRow & Found>(LIST_WORKFLOWS, [
+    const rows = await this.queries.query<WorkflowRow & Limited>(LIST_WORKFLOWS, [
       asOf,
       before,
       workflowId,
       query.limit + 1,
     ]);
-    const moment = position?.[0] ?? rows[0]?.last_notified_at.getTime() ?? 0;
+    const rankedAt = position?.[0] ?? rows[0]?.last_notified_at.getTime() ?? 0;
     return toPage(
       rows,
       query.limit,
       WorkflowResponse.from,
-      async (last) => this.cursors.write(question, [moment, last.last_notified_at.getTime(), last.workflow_id]),
-      Number(rows[0]?.found),
+      (last) => this.cursors.write(cursorScope, [rankedAt, last.last_notified_at.getTime(), last.workflow_id]),
+      Number(rows[0]?.total_rows),
     );
   }
 
   async get(workflowId: string): Promise<WorkflowDetailResponse | undefined> {
-    const [row] = await this.reads.queryById<WorkflowDetailRow>(GET_WORKFLOW, [workflowId]);
+    const [row] = await this.queries.queryById<WorkflowDetailRow>(GET_WORKFLOW, [workflowId]);
     return row && WorkflowDetailResponse.from(row);
   }
 
   /** The node tasks of a workflow by id; undefined if there is no such workflow. */
   async listNodeTasks(workflowId: string, query: PageQuery): Promise<Page<NodeTaskResponse> | undefined> {
-    const question = ['node tasks', workflowId];
-    const position = (await this.cursors.read(question, query.cursor)) ?? [''];
-    const rows = await this.reads.queryById<NodeTaskRow & Found>(LIST_NODE_TASKS, [
+    const cursorScope = ['node tasks', workflowId];
+    const position = this.cursors.read(cursorScope, query.cursor) ?? [''];
+    const rows = await this.queries.queryById<NodeTaskRow & Limited>(LIST_NODE_TASKS, [
       workflowId,
       position[0],
       query.limit + 1,
     ]);
-    if (rows.length === 0 && (await this.reads.queryById<object>(EXISTS, [workflowId])).length === 0) return undefined;
+    if (rows.length === 0 && (await this.queries.queryById<object>(WORKFLOW_EXISTS, [workflowId])).length === 0)
+      return undefined;
     return toPage(
       rows,
       query.limit,
       NodeTaskResponse.from,
-      async (last) => this.cursors.write(question, [last.nodetask_id]),
-      Number(rows[0]?.found),
+      (last) => this.cursors.write(cursorScope, [last.nodetask_id]),
+      Number(rows[0]?.total_rows),
     );
   }
 }

@@ -1,17 +1,9 @@
 import type { Snapshot } from '../../database/snapshot.js';
 import type { CaseRow } from '../cases/case.dto.js';
+import { NAME_NODE_TASKS, NAME_WORKFLOWS } from './export.sql.js';
 
-/** Of so much text at most what one batch of cases needs is kept. */
-const MAX_KEPT_LENGTH = 2 ** 22;
-
-/** By pk_workflows. Exported, as the next, for the test that looks at plans. */
-export const NAME_WORKFLOWS = `SELECT workflow_id, workflow_name FROM workflows WHERE workflow_id = ANY($1)`;
-
-/** By pk_node_tasks. */
-export const NAME_NODE_TASKS = `
-  SELECT n.workflow_id, n.nodetask_id, n.nodetask_name
-  FROM unnest($1::text[], $2::text[]) AS asked (workflow_id, nodetask_id)
-  JOIN node_tasks n ON n.workflow_id = asked.workflow_id AND n.nodetask_id = asked.nodetask_id`;
+/** Above this length the cache is cleared before the next batch of cases. */
+const MAX_CACHED_LENGTH = 2 ** 22;
 
 interface WorkflowNames {
   workflow: string;
@@ -19,29 +11,29 @@ interface WorkflowNames {
 }
 
 /**
- * The names as they were at the moment of the snapshot. Each is read once: joined to every case that shares them, they take
- * PostgreSQL longer than the cases.
+ * The names of workflows and node tasks at the time of the snapshot. Each is read once: a join to every case would take
+ * longer than the cases themselves.
  */
-export class ExportNames {
+export class ExportLabels {
   readonly #names = new Map<string, WorkflowNames>();
   #length = 0;
 
   constructor(private readonly snapshot: Snapshot) {}
 
-  /** Gives cases that were read without names theirs. */
+  /** Fills in the names of cases that were read without them. */
   async fill(cases: readonly CaseRow[]): Promise<void> {
-    if (this.#length > MAX_KEPT_LENGTH) {
+    if (this.#length > MAX_CACHED_LENGTH) {
       this.#names.clear();
       this.#length = 0;
     }
     const missing = cases.filter((each) => !this.name(each));
     if (missing.length === 0) return;
-    await this.learnWorkflows(new Set(missing.map(({ workflow_id }) => workflow_id)));
-    await this.learnNodeTasks(missing);
+    await this.readWorkflows(new Set(missing.map(({ workflow_id }) => workflow_id)));
+    await this.readNodeTasks(missing);
     for (const each of missing) this.name(each);
   }
 
-  /** False if not all of its names are known. */
+  /** False if a name is not cached. */
   private name(row: CaseRow): boolean {
     const names = this.#names.get(row.workflow_id);
     if (!names) return false;
@@ -54,22 +46,22 @@ export class ExportNames {
     return true;
   }
 
-  private async learnWorkflows(ids: ReadonlySet<string>): Promise<void> {
+  private async readWorkflows(ids: ReadonlySet<string>): Promise<void> {
     type Row = { workflow_id: string; workflow_name: string };
-    const unknown = [...ids].filter((id) => !this.#names.has(id));
-    for (const row of await this.snapshot.query<Row>(NAME_WORKFLOWS, [unknown])) {
+    const missing = [...ids].filter((id) => !this.#names.has(id));
+    for (const row of await this.snapshot.query<Row>(NAME_WORKFLOWS, [missing])) {
       this.#names.set(row.workflow_id, { workflow: row.workflow_name, nodeTasks: new Map() });
       this.#length += row.workflow_name.length;
     }
   }
 
-  private async learnNodeTasks(cases: readonly CaseRow[]): Promise<void> {
+  private async readNodeTasks(cases: readonly CaseRow[]): Promise<void> {
     type Row = { workflow_id: string; nodetask_id: string; nodetask_name: string };
-    const asked = new Map<string, readonly [string, string]>(); // no stored text has a NUL in it
+    const byKey = new Map<string, readonly [string, string]>(); // stored texts have no NUL
     for (const { workflow_id, node_tasks } of cases)
       for (const [, nodetask_id] of node_tasks ?? [])
-        asked.set(`${workflow_id}\0${nodetask_id}`, [workflow_id, nodetask_id]);
-    const pairs = [...asked.values()];
+        byKey.set(`${workflow_id}\0${nodetask_id}`, [workflow_id, nodetask_id]);
+    const pairs = [...byKey.values()];
     const columns = [pairs.map(([workflowId]) => workflowId), pairs.map(([, nodetaskId]) => nodetaskId)];
     for (const row of await this.snapshot.query<Row>(NAME_NODE_TASKS, columns)) {
       this.#names.get(row.workflow_id)?.nodeTasks.set(row.nodetask_id, row.nodetask_name);
