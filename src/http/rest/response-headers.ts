@@ -4,13 +4,11 @@ import compression from 'compression';
 import type { NextFunction, Request, Response } from 'express';
 import onHeaders from 'on-headers';
 import { ContentNegotiationInterceptor } from './content-negotiation.interceptor.js';
-import { refuseOtherMethods } from './method-not-allowed.js';
 
 /** What HTTP asks of every answer, at one place, so that no endpoint repeats it. */
 export function applyResponseHeaders(app: NestExpressApplication): void {
   app.use(['/v1', '/docs', '/openapi.json'], compression({ filter: isCompressed }));
   app.use('/v1', setNoStore, allowConditionalRequests, correctHeaders);
-  app.use(refuseOtherMethods(app.getHttpAdapter().getInstance()));
   app.useGlobalInterceptors(new ContentNegotiationInterceptor(app.get(Reflector)));
 }
 
