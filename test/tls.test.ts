@@ -111,7 +111,7 @@ test('a read replica with a certificate of another authority is passed over', as
   await service.ready();
   await expect
     .poll(() => service.output(), POLL)
-    .toMatch(/a read replica is passed over.*(UNABLE_TO_VERIFY|SELF_SIGNED)/);
+    .toMatch(/read replica unavailable, using the primary.*(UNABLE_TO_VERIFY|SELF_SIGNED)/);
   service.kill('SIGTERM');
   expect(await service.exitCode()).toBe(0);
 });
