@@ -60,7 +60,8 @@ async function start(started: (() => Promise<unknown>)[], signal: AbortSignal): 
   const dataSources = [app.get(DataSource), app.get<DataSource>(getDataSourceToken(QUERY))];
   const database = new DatabaseStartup(databaseUrl, dataSources, signal);
   await Promise.all([app.get(IngestLifecycle).open(), database.waitForFirstAttempt().catch(explain)]);
-  database.done.then(() => app.get(RetentionJob).start()).catch(() => undefined); // `failed` below reports the rejection
+  // `failed` below reports the rejection.
+  database.done.then(() => app.get(RetentionJob).start()).catch(() => undefined);
   const baseUrl = await listen(app, config);
   local?.lock.announce(baseUrl);
 
