@@ -92,7 +92,7 @@ test('a service that does not trust its PostgreSQL says why, accepts meanwhile, 
   const service = start({ DATABASE_URL: url, DATA_DIR: dataDir });
   const baseUrl = await service.ready();
   expect(loggedInBefore).toBeGreaterThan(0);
-  expect(service.output()).toMatch(/PostgreSQL is away.*UNABLE_TO_VERIFY|PostgreSQL is away.*SELF_SIGNED/);
+  expect(service.output()).toMatch(/PostgreSQL unavailable.*UNABLE_TO_VERIFY|PostgreSQL unavailable.*SELF_SIGNED/);
   const headers = { 'content-type': 'application/json' };
   const body = JSON.stringify(notification());
   expect((await send(`${baseUrl}${webhookPath()}`, { method: 'POST', headers, body })).status).toBe(200);
