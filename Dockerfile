@@ -9,7 +9,7 @@ RUN --mount=type=cache,target=/root/.npm npm ci --ignore-scripts
 COPY tsconfig.json tsconfig.build.json ./
 COPY migrations migrations
 COPY src src
-RUN npm run build -- --sourceMap false
+RUN npx tsc -p tsconfig.build.json --sourceMap false
 
 
 FROM base AS dependencies

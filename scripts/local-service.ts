@@ -1,7 +1,7 @@
 import { parseConfig, readEnvironment } from '../src/config/config.js';
 import { findLocalInstance } from '../src/local/data-dir-lock.js';
 
-/** Where the service listens that uses DATA_DIR now. @throws Error that says what to do */
+/** Returns the address of the service that uses DATA_DIR. @throws Error that names the next step */
 export async function findServiceUrl(): Promise<string> {
   const { dataDir } = parseConfig(readEnvironment());
   const instance = await findLocalInstance(dataDir);
@@ -10,4 +10,5 @@ export async function findServiceUrl(): Promise<string> {
   return instance.url;
 }
 
+/** Host names of this machine in a URL. */
 export const THIS_MACHINE = ['127.0.0.1', 'localhost', '[::1]'];

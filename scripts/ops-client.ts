@@ -6,20 +6,20 @@ const TIMEOUT_MS = 120_000;
 
 export type Json = Record<string, unknown>;
 
-/** The service said no, and why. */
+/** The service answered with a problem. */
 export class ProblemError extends Error {}
 
-/** A running service, as somebody with an API key may ask it. */
+/** HTTP client of a running service, with an API key. */
 export interface Client {
   get(path: string, query?: Readonly<Record<string, string>>): Promise<Json>;
   post(path: string, body?: Json): Promise<Json>;
 }
 
-/** @throws Error that says what is missing */
+/** @throws Error that names a missing URL or key */
 export async function connect(given: string | undefined): Promise<Client> {
   const base = new URL(given === undefined ? await findServiceUrl() : checkUrl(given));
   const key = await findKey(base);
-  const ask = async (url: URL, body?: string): Promise<Json> => {
+  const request = async (url: URL, body?: string): Promise<Json> => {
     const headers = {
       authorization: `Bearer ${key}`,
       ...(body !== undefined && { 'content-type': 'application/json' }),
@@ -30,9 +30,9 @@ export async function connect(given: string | undefined): Promise<Client> {
     get: async (path, query = {}) => {
       const url = new URL(path, base);
       for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
-      return ask(url);
+      return request(url);
     },
-    post: async (path, body = {}) => ask(new URL(path, base), JSON.stringify(body)),
+    post: async (path, body = {}) => request(new URL(path, base), JSON.stringify(body)),
   };
 }
 
@@ -44,7 +44,7 @@ function checkUrl(given: string): string {
   return given;
 }
 
-/** The key that the local service made is for this machine alone. */
+/** Finds the API key. The generated key of the local service is used for this machine only. */
 async function findKey({ hostname }: URL): Promise<string> {
   const key = readEnvironment()['AIRUDDER_API_KEY']?.trim();
   if (key) return key;

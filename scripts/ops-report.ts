@@ -1,6 +1,6 @@
 import type { Json } from './ops-client.js';
 
-/** Rows under their names, as wide as they need; what a client sent is shown, but cannot steer the terminal. */
+/** Renders rows as a table. Replaces control characters, so that client data cannot steer the terminal. */
 export function renderTable(rows: readonly Json[], names: readonly string[]): string {
   const lines = [names, ...rows.map((row) => names.map((name) => toText(row[name])))];
   const widths = names.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
@@ -15,7 +15,7 @@ export function renderTable(rows: readonly Json[], names: readonly string[]): st
     .join('');
 }
 
-/** Fields of one thing, a line each. */
+/** Renders fields, one per line. */
 export function renderFields(fields: Json): string {
   const width = Math.max(...Object.keys(fields).map((name) => name.length));
   return Object.entries(fields)
@@ -23,15 +23,15 @@ export function renderFields(fields: Json): string {
     .join('');
 }
 
-/** `2 invalid_fields, 1 not_json` */
+/** Renders counts as `2 invalid_fields, 1 not_json`. */
 export function renderCounts(counts: ReadonlyMap<string, number>): string {
   return [...counts].map(([name, count]) => `${count} ${name}`).join(', ');
 }
 
-/** How many there are of each word under a name; those without one do not count. */
+/** Counts the rows per text value of a column. */
 export function countBy(rows: readonly Json[], name: string): Map<string, number> {
   const counts = new Map<string, number>();
-  for (const { [name]: word } of rows) if (typeof word === 'string') counts.set(word, (counts.get(word) ?? 0) + 1);
+  for (const { [name]: value } of rows) if (typeof value === 'string') counts.set(value, (counts.get(value) ?? 0) + 1);
   return counts;
 }
 

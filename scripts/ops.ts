@@ -4,53 +4,58 @@ import { countBy, renderCounts, renderFields, renderTable } from './ops-report.j
 
 type Values = Readonly<Record<string, string | boolean | undefined>>;
 interface Command {
-  readonly takes: string;
-  readonly does: string;
+  readonly parameters: string;
+  readonly description: string;
   readonly options: readonly string[];
-  /** @returns whether everything that was asked for is done */
+  /** @returns whether every requested action succeeded */
   run(client: Client, ids: readonly string[], values: Values, print: Print): Promise<boolean>;
 }
-/** Prints an answer as it came, or else as a person reads it. */
+/** Prints an answer as JSON with --json, else as text for people. */
 type Print = (answer: Json, toText: () => string) => void;
 
 const FILTERS = ['reason', 'kind', 'received-from', 'received-to', 'workflow-id', 'case-id', 'callee-number'];
 
 const OPTIONS: Readonly<Record<string, string>> = {
-  reason: 'refused for this reason, such as not_json',
+  reason: 'rejected for this reason, such as not_json',
   kind: 'of this kind, such as workflow-list-completion',
-  'received-from': 'received first at this time or later, such as 2026-01-31T00:00:00Z',
-  'received-to': 'received first before this time',
-  'workflow-id': 'of this workflow, as far as it could be read',
+  'received-from': 'first received at this time or later, such as 2026-01-31T00:00:00Z',
+  'received-to': 'first received before this time',
+  'workflow-id': 'of this workflow, if the body was readable',
   'case-id': 'of this case, likewise',
   'callee-number': 'of this number, likewise',
-  limit: 'how many at most, 1 to 1000 (default: 50)',
-  cursor: 'where the former list ended',
-  because: 'why they are discarded: it is recorded',
+  limit: 'maximum number, 1 to 1000 (default: 50)',
+  cursor: 'position from the previous page',
+  because: 'reason for discarding, which is recorded',
 };
 const FLAGS: Readonly<Record<string, string>> = {
-  all: 'replay all that is there',
-  'dry-run': 'tell what would be done, and do nothing',
-  json: 'print the answers as they come, one on a line',
+  all: 'replay the whole quarantine',
+  'dry-run': 'show the effect without applying it',
+  json: 'print the JSON answers, one per line',
   help: 'print this',
 };
 
 const COMMANDS: Readonly<Record<string, Command>> = {
-  list: { takes: '', does: 'what was refused, newest first', options: [...FILTERS, 'limit', 'cursor'], run: list },
+  list: {
+    parameters: '',
+    description: 'lists quarantined bodies, newest first',
+    options: [...FILTERS, 'limit', 'cursor'],
+    run: list,
+  },
   show: {
-    takes: ' ID…',
-    does: 'one with what is wrong in it, and its body if the key may see it',
+    parameters: ' ID…',
+    description: 'shows one with its errors, and its body if the key has the scope reveal',
     options: [],
     run: show,
   },
   replay: {
-    takes: ' [ID…]',
-    does: 'judges them again, and takes in what is valid now; by ID, by filter, or --all',
+    parameters: ' [ID…]',
+    description: 'validates them again and stores the valid ones; by ID, by filter, or --all',
     options: [...FILTERS, 'all', 'dry-run'],
     run: replay,
   },
   discard: {
-    takes: ' [ID…]',
-    does: 'removes them for good; by ID or by filter, with --because',
+    parameters: ' [ID…]',
+    description: 'removes them permanently; by ID or by filter, with --because',
     options: [...FILTERS, 'because', 'dry-run'],
     run: discard,
   },
@@ -67,7 +72,7 @@ async function main([subject, name, ...rest]: string[]): Promise<void> {
     return;
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (subject !== 'quarantine' || !command) throw new Error('there is no such command; --help tells those there are');
+  if (subject !== 'quarantine' || !command) throw new Error('unknown command; --help lists the commands');
   const { values, ids } = parseOptions(command, rest);
   const print: Print = (answer, toText) =>
     process.stdout.write(values['json'] === true ? `${JSON.stringify(answer)}\n` : toText());
@@ -82,7 +87,7 @@ function parseOptions({ options: names }: Command, args: string[]): { values: Va
     const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
     return { values: values as Values, ids: positionals };
   } catch (error) {
-    throw new Error(`${(error as Error).message.split(/\. |\n/)[0]}; --help tells the options`, { cause: error });
+    throw new Error(`${(error as Error).message.split(/\. |\n/)[0]}; --help lists the options`, { cause: error });
   }
 }
 
@@ -91,16 +96,18 @@ function renderHelp(): string {
     Object.entries(of)
       .map(([name, meaning]) => line(`--${name}`, meaning))
       .join('');
-  const commands = Object.entries(COMMANDS).map(([name, { takes, does }]) => line(`${name}${takes}`, does));
+  const commands = Object.entries(COMMANDS).map(([name, { parameters, description }]) =>
+    line(`${name}${parameters}`, description),
+  );
   return `npm run ops -- quarantine COMMAND [options]
 
-Works the quarantine of a running service.
+Manages the quarantine of a running service.
 
 ${commands.join('')}
 ${lines(OPTIONS)}
 ${lines(FLAGS)}${line('--url', 'base URL of the service (default: the one that uses DATA_DIR)')}
-The API key is taken from AIRUDDER_API_KEY (environment or .env), else it is the one that the service on this machine made.
-Ends with 0 if all was done, with 1 if something was not, with 2 if nothing was asked of the service.
+The API key comes from AIRUDDER_API_KEY (environment or .env), else from the data folder of the service on this machine.
+Exit code: 0 if every action succeeded, 1 if one failed, 2 if no request was sent.
 `;
 }
 
@@ -109,7 +116,7 @@ function line(name: string, meaning: string): string {
 }
 
 async function list(client: Client, ids: readonly string[], values: Values, print: Print): Promise<boolean> {
-  takeNone(ids);
+  rejectIds(ids);
   const query = { ...filterOf(values), ...pick(values, ['limit', 'cursor']) };
   const answer = await client.get('/v1/quarantine', query);
   print(answer, () => {
@@ -132,30 +139,30 @@ async function show(client: Client, ids: readonly string[], _values: Values, pri
 async function replay(client: Client, ids: readonly string[], values: Values, print: Print): Promise<boolean> {
   const filter = filterOf(values);
   const isDryRun = values['dry-run'] === true;
-  if (ids.length > 0) refuseBoth(values);
+  if (ids.length > 0) rejectFilters(values);
   else if (Object.keys(filter).length === 0 && values['all'] !== true)
     throw new Error('replay takes ids, a filter, or --all');
   const done: Json[] = [];
-  const tell = (answer: Json, items: Json[]): void => {
+  const report = (answer: Json, items: Json[]): void => {
     done.push(...items);
     print(answer, () => renderKept(items));
   };
   for (const id of ids) {
     const answer = await client.post(`${pathOf(id)}/replay`);
-    tell(answer, [answer]);
+    report(answer, [answer]);
   }
   if (ids.length === 0)
     for await (const page of pages(client, '/v1/quarantine/replay', { filter, dry_run: isDryRun }))
-      tell(page, page['data'] as Json[]);
-  const stay = done.filter(isKept).length;
+      report(page, page['data'] as Json[]);
+  const remaining = done.filter(isKept).length;
   const reasons = countBy(done, 'reason');
   if (values['json'] !== true) {
     process.stdout.write(
-      `${done.length - stay} ${isDryRun ? 'would be replayed' : 'replayed'}, ${stay} ${isDryRun ? 'would stay' : 'stay'}` +
+      `${done.length - remaining} ${isDryRun ? 'would be replayed' : 'replayed'}, ${remaining} ${isDryRun ? 'would stay' : 'stay'}` +
         `${reasons.size > 0 ? ` (${renderCounts(reasons)})` : ''}\n`,
     );
   }
-  return stay === 0;
+  return remaining === 0;
 }
 
 async function discard(client: Client, ids: readonly string[], values: Values, print: Print): Promise<boolean> {
@@ -163,7 +170,7 @@ async function discard(client: Client, ids: readonly string[], values: Values, p
   const reason = values['because'];
   const isDryRun = values['dry-run'] === true;
   if (typeof reason !== 'string') throw new Error('discard takes a reason: --because "…"');
-  if (ids.length > 0) refuseBoth(values);
+  if (ids.length > 0) rejectFilters(values);
   else if (Object.keys(filter).length === 0) throw new Error('discard takes ids or a filter');
   let discarded = 0;
   for (const id of ids) {
@@ -180,7 +187,7 @@ async function discard(client: Client, ids: readonly string[], values: Values, p
   return true;
 }
 
-/** Calls again and again, each time from where the former call ended. */
+/** Yields all pages; each call continues at the cursor of the previous one. */
 async function* pages(client: Client, path: string, body: Json): AsyncGenerator<Json> {
   let cursor: unknown;
   do {
@@ -195,12 +202,12 @@ function renderKept(items: readonly Json[]): string {
   return kept.length === 0 ? '' : renderTable(kept, ['id', 'outcome', 'reason', 'errors']);
 }
 
-/** What is `erased` is gone: its person was. */
+/** True if the body stays in quarantine. An `erased` one is removed. */
 function isKept({ outcome }: Json): boolean {
   return outcome === 'refused' || outcome === 'held';
 }
 
-/** As the API names them. */
+/** Returns the filters under the names of the API. */
 function filterOf(values: Values): Record<string, string> {
   const given = Object.entries(pick(values, FILTERS));
   return Object.fromEntries(given.map(([name, value]) => [name.replaceAll('-', '_'), value]));
@@ -215,12 +222,12 @@ function pathOf(id: string): string {
   return `/v1/quarantine/${encodeURIComponent(id)}`;
 }
 
-function takeNone(ids: readonly string[]): void {
+function rejectIds(ids: readonly string[]): void {
   if (ids.length > 0) throw new Error('list takes no id: show does');
 }
 
-/** By id is by id: a filter beside it, or a dry run, would be ignored. */
-function refuseBoth(values: Values): void {
+/** Rejects filters and a dry run together with ids, because they would be ignored. */
+function rejectFilters(values: Values): void {
   if ([...FILTERS, 'all', 'dry-run'].some((name) => values[name] !== undefined))
     throw new Error('give ids, or a filter with its options, but not both');
 }

@@ -23,13 +23,13 @@ import {
 
 /** Name, default, meaning. */
 const OPTIONS = [
-  ['count', '1000', 'how many notifications to send'],
-  ['rate', '200', 'how many to send per second; 0: as fast as they are answered'],
-  ['concurrency', '50', 'most requests under way at once'],
-  ['workflows', '5', 'how many workflows the cases belong to'],
+  ['count', '1000', 'number of notifications to send'],
+  ['rate', '200', 'notifications per second; 0: as fast as the service answers'],
+  ['concurrency', '50', 'maximum number of concurrent requests'],
+  ['workflows', '5', 'number of workflows of the cases'],
   ['duplicates', '0.05', 'share, 0 to 1, that repeats an earlier notification byte for byte'],
-  ['changes', '0.02', 'share that tells of an earlier case again, with other content'],
-  ['malformed', '0.01', 'share that the service must refuse, for one of several faults'],
+  ['changes', '0.02', 'share that changes the content of an earlier case'],
+  ['malformed', '0.01', 'share with a fault that the service must reject'],
   ['seed', 'random', 'equal seed, workflows and shares: the same bodies in the same order'],
   ['url', 'found', 'base URL or whole webhook URL; found: of the service that uses DATA_DIR'],
 ] as const;
@@ -46,7 +46,7 @@ interface Plan extends Mixture {
 
 const MAX_SEED = 2 ** 32 - 1;
 const ANSWER_TIMEOUT_MS = 30_000;
-/** How long Ctrl-C waits for the answers to what is under way. */
+/** Time after Ctrl-C for the responses to requests in progress. */
 const STOP_TIMEOUT_MS = 5_000;
 const LONGEST_SLEEP_MS = 100;
 
@@ -82,7 +82,7 @@ function parseOptions(args: string[]): Texts | 'help' {
     // A stray argument may be a webhook URL that lacks its --url: the token in it is not repeated.
     const isStray = code === 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL';
     const problem = isStray ? 'There is an argument without an option' : message.split(/\.?(\n|$)/)[0];
-    throw new Error(`${problem}; --help tells the options`, { cause: error });
+    throw new Error(`${problem}; --help lists the options`, { cause: error });
   }
 }
 
@@ -92,10 +92,10 @@ function renderHelp(): string {
   );
   return `npm run simulate -- [options]
 
-Sends notifications as AI Rudder would to a service on this machine, and says what was answered.
+Sends notifications like AI Rudder to a service on this machine, and reports the responses.
 
 ${lines.join('')}
-Ends with 0 if every answer was the expected one, with 1 if not, with 2 if nothing was sent.
+Exit code: 0 if every response was the expected one, 1 if not, 2 if no notification was sent.
 `;
 }
 
@@ -129,7 +129,7 @@ function readDecimal(texts: Texts, name: Name, max: number): number {
   return value;
 }
 
-/** The result holds the token: only its origin may be shown. */
+/** Returns the webhook URL. It contains the token, so only its origin may be printed. */
 async function findWebhook(given: string | undefined): Promise<URL> {
   const url = new URL(given === undefined ? await findServiceUrl() : checkUrl(given));
   if (!THIS_MACHINE.includes(url.hostname)) {
@@ -147,7 +147,7 @@ function checkUrl(given: string): string {
   return given;
 }
 
-/** As the service does: it makes a token only where none is given. */
+/** Finds the token like the service: a generated one applies only if none is configured. */
 async function findToken(): Promise<string> {
   const { webhookTokens, dataDir } = parseConfig(readEnvironment());
   const given = webhookTokens.find((token) => !isSecretDigest(token));
@@ -157,7 +157,7 @@ async function findToken(): Promise<string> {
   throw new Error(`no webhook token in WEBHOOK_TOKENS or ${dataDir}: give the whole webhook URL as --url`);
 }
 
-/** On a terminal one line that is written over, elsewhere a line every two seconds. */
+/** Prints progress: on a terminal one line that is overwritten, elsewhere a line every two seconds. */
 function showProgress(tally: Tally, count: number): () => void {
   const { stderr } = process;
   const show = (): void => {
@@ -176,7 +176,7 @@ async function send(plan: Plan, webhook: URL, tally: Tally): Promise<void> {
   const agent = new http.Agent({ keepAlive: true });
   const request = { ...urlToHttpOptions(webhook), agent, method: 'POST', timeout: ANSWER_TIMEOUT_MS };
   const stopping = stopOnInterrupt(agent);
-  const isMyTurn = keepPace(plan, tally.startedAtMs, stopping);
+  const waitForTurn = keepPace(plan, tally.startedAtMs, stopping);
   const posts = simulateNotifications(plan);
   const lastOfCase = new Map<number, Promise<void>>();
   const sendOne = async (post: Post): Promise<void> => {
@@ -187,7 +187,7 @@ async function send(plan: Plan, webhook: URL, tally: Tally): Promise<void> {
     countOutcome(tally, post, outcome, performance.now() - sentAtMs);
   };
   const work = async (): Promise<void> => {
-    while (await isMyTurn()) await afterEarlier(lastOfCase, posts.next().value, sendOne);
+    while (await waitForTurn()) await afterEarlier(lastOfCase, posts.next().value, sendOne);
   };
   await Promise.all(Array.from({ length: plan.concurrency }, work));
   tally.endedAtMs = performance.now();
@@ -197,14 +197,14 @@ async function send(plan: Plan, webhook: URL, tally: Tally): Promise<void> {
 function stopOnInterrupt(agent: http.Agent): AbortSignal {
   const stopping = new AbortController();
   process.on('SIGINT', () => {
-    if (stopping.signal.aborted) return; // from a terminal npm passes Ctrl-C on a second time
+    if (stopping.signal.aborted) return; // npm forwards a Ctrl-C that the terminal sends to this process too
     stopping.abort();
     setTimeout(() => agent.destroy(), STOP_TIMEOUT_MS).unref();
   });
   return stopping.signal;
 }
 
-/** Waits for the time of the next post; false: there is none. A service that falls behind is not spared the rest. */
+/** Waits for the time of the next post; false after the last one. A slow service does not delay later posts. */
 function keepPace(plan: Plan, startedAtMs: number, stopping: AbortSignal): () => Promise<boolean> {
   const intervalMs = plan.perSecond > 0 ? 1000 / plan.perSecond : 0;
   let turns = 0;
@@ -219,7 +219,7 @@ function keepPace(plan: Plan, startedAtMs: number, stopping: AbortSignal): () =>
   };
 }
 
-/** The verdict on a post depends on what came before it: it waits until the earlier ones of its case are answered. */
+/** Sends a post after the earlier posts of its case are answered, because its verdict depends on them. */
 async function afterEarlier(
   lastOfCase: Map<number, Promise<void>>,
   post: Post,

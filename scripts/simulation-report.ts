@@ -1,16 +1,16 @@
 import { FAULTS, type Post } from './simulated-notifications.js';
 
-/** What came of one request: an answer, or the reason why there was none. */
+/** Outcome of one request: an answer, or the reason for its absence. */
 export type Outcome = Answer | { readonly failure: string };
 
 export interface Answer {
   readonly status: number;
-  /** The `code` of a problem; of the body nothing else is ever shown. */
+  /** The `code` of a problem; nothing else of the body is printed. */
   readonly code: string | undefined;
   readonly isEmptyObject: boolean;
 }
 
-/** What has been sent and answered so far. */
+/** Counts of requests and responses so far. */
 export interface Tally {
   readonly startedAtMs: number;
   endedAtMs: number | undefined;
@@ -19,9 +19,9 @@ export interface Tally {
   readonly statuses: Counts;
   readonly unexpected: Counts;
   readonly failures: Counts;
-  /** What the expected answers mean for the tables. */
+  /** Rows that the expected answers add to the tables. */
   readonly gained: { first: number; repeat: number; changed: number; quarantined: number };
-  /** Of each case the content that was acknowledged last. */
+  /** Last acknowledged revision of each case. */
   readonly revisions: Map<number, number>;
   readonly latenciesMs: number[];
 }
@@ -59,7 +59,7 @@ export function countOutcome(tally: Tally, post: Post, outcome: Outcome, latency
   tally.latenciesMs.push(latencyMs);
   add(tally.statuses, String(outcome.status));
   if (!isExpected(post, outcome)) add(tally.unexpected, `${post.fault ?? post.sort} → ${describeAnswer(outcome)}`);
-  else tally.gained[post.fault ? 'quarantined' : foretellVerdict(tally, post)] += 1;
+  else tally.gained[post.fault ? 'quarantined' : predictVerdict(tally, post)] += 1;
 }
 
 export function isAllAsExpected({ unexpected, failures }: Tally): boolean {
@@ -101,15 +101,15 @@ function describeAnswer({ status, code, isEmptyObject }: Answer): string {
   return code === undefined ? String(status) : `${status} ${code}`;
 }
 
-/** A case's posts are sent one after the other, so the service compares each with the one acknowledged before it. */
-function foretellVerdict({ revisions }: Tally, { caseOrdinal, revision }: Post): 'first' | 'repeat' | 'changed' {
-  const known = revisions.get(caseOrdinal);
+/** Predicts the verdict: the posts of a case are sent in order, so the service compares each with the previous one. */
+function predictVerdict({ revisions }: Tally, { caseOrdinal, revision }: Post): 'first' | 'repeat' | 'changed' {
+  const previous = revisions.get(caseOrdinal);
   revisions.set(caseOrdinal, revision);
-  if (known === undefined) return 'first';
-  return known === revision ? 'repeat' : 'changed';
+  if (previous === undefined) return 'first';
+  return previous === revision ? 'repeat' : 'changed';
 }
 
-/** This program does not know what earlier runs sent: what follows for the tables holds only with a condition. */
+/** Renders the expected growth of the tables. It is conditional, because earlier runs are unknown. */
 function renderGain({ gained, unexpected, failures }: Tally): string {
   const { first, repeat, changed, quarantined } = gained;
   const unclear = total(unexpected) + total(failures);

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 
-/** What `npm run start:prod` gives to Node, to be run from the checkout in any folder. */
+/** Returns the Node arguments of `npm run start:prod`, with absolute paths. */
 export function startArguments(): string[] {
   const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> };
   const [, , ...words] = (scripts['start:prod'] as string).split(' ');

@@ -12,10 +12,12 @@ import { PagesController } from './http/problem/problem-pages.controller.js';
 import { RestModule } from './http/rest/rest.module.js';
 import { QueryModule } from './query/query.module.js';
 
-/** The whole service, for one configuration. */
+/** Composes the modules of the service for one configuration. */
 @Module({})
 export class AppModule {
-  /** The data sources are made, but not connected: the service accepts notifications while its database is away. */
+  /**
+   * Creates the data sources unconnected, because the service accepts notifications while its database is unavailable.
+   */
   static for(config: Config, databaseUrl: string | undefined): DynamicModule {
     return {
       module: AppModule,

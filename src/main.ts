@@ -1,15 +1,15 @@
 import type { Service } from './service.js';
 
 /**
- * The process: it ends when it is told to, at any moment of its life. Signals are listened to before anything else is
- * loaded, because as the first process of a container it would otherwise not even notice them.
+ * The process. It handles signals before it loads the service, because the first process of a container ignores a
+ * signal that it has no handler for. A shutdown may begin at any time, also during the start.
  */
 const STOP_TIMEOUT_MS = 10_000;
 
 let service: Promise<Service> | undefined;
 const stopping = new AbortController();
 process.on('uncaughtException', crash);
-process.on('SIGINT', stop).on('SIGTERM', stop).on('SIGHUP', stop); // the last one comes when a terminal is closed
+process.on('SIGINT', stop).on('SIGTERM', stop).on('SIGHUP', stop); // SIGHUP: the terminal was closed
 
 try {
   const { startService } = await import('./service.js');
@@ -23,7 +23,7 @@ try {
   failUnlessStopping(error);
 }
 
-/** From a terminal npm passes Ctrl-C on a second time: only the first signal counts. */
+/** Handles the first signal only: npm forwards a Ctrl-C that the terminal sends to this process too. */
 function stop(): void {
   if (stopping.signal.aborted) return;
   stopping.abort();
@@ -35,12 +35,12 @@ function stop(): void {
     .catch(fail);
 }
 
-/** What is interrupted may well fail: that is no news. */
+/** Ignores errors that the shutdown itself causes. */
 function failUnlessStopping(error: unknown): void {
   if (!stopping.signal.aborted) fail(error);
 }
 
-/** What stops a start is mostly a setting or a neighbour, and told in one line. The stack is for faults of the code. */
+/** Reports an operational error in one line. Only a fault of the code gets its stack. */
 function fail(error: unknown): void {
   const { name, message } = error as Error;
   if (name !== 'Error' && name !== 'ConfigError') crash(error);
@@ -48,11 +48,11 @@ function fail(error: unknown): void {
   process.exit(1);
 }
 
-/** Left to itself Node prints the words of an error and all that hangs on it: of PostgreSQL's, the values of a row. */
+/** Prints name, code and stack frames only. Node would print the error's properties, which can contain row values. */
 function crash(error: unknown): void {
   const { name, code, stack } = Object(error) as Partial<NodeJS.ErrnoException>;
-  const places = stack?.split('\n').filter((line) => /^\s+at /.test(line));
+  const frames = stack?.split('\n').filter((line) => /^\s+at /.test(line));
   process.stderr.write(`airudder-notifications: ${[name ?? typeof error, code].filter(Boolean).join(' ')}\n`);
-  for (const place of places ?? []) process.stderr.write(`${place}\n`);
+  for (const frame of frames ?? []) process.stderr.write(`${frame}\n`);
   process.exit(1);
 }

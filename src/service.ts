@@ -20,18 +20,18 @@ import { RetentionJob } from './operator/retention/retention.job.js';
 import { shutDown } from './shutdown.js';
 
 export interface Service {
-  /** Answers the requests under way, closes all connections, and ends the embedded PostgreSQL. */
+  /** Answers the requests in progress, closes all connections, and stops the embedded PostgreSQL. */
   stop(): Promise<void>;
-  /** Rejects with what keeps the service from ever doing its work, such as a migration that failed after an outage. */
+  /** Rejects with an error that the service cannot recover from, such as a failed migration after an outage. */
   readonly failed: Promise<unknown>;
 }
 
 /**
- * Starts everything, in the order in which one thing needs the other: settings, secrets, in local mode the database,
- * migrations, HTTP. While a PostgreSQL elsewhere is away, migrations wait, and notifications are accepted.
+ * Starts the parts of the service in the order of their dependencies: settings, secrets, in local mode the database,
+ * migrations, HTTP. While an external PostgreSQL is unavailable, migrations wait, and notifications are accepted.
  *
- * @param signal the service is to end, before it has started or later
- * @throws Error whose message is one line for the operator; what was started until then is stopped again
+ * @param signal shuts the service down, during its start or later
+ * @throws Error whose message is one line for the operator, after the parts that had started are stopped
  */
 export async function startService(signal: AbortSignal): Promise<Service> {
   const started: (() => Promise<unknown>)[] = [];
@@ -62,11 +62,12 @@ async function start(started: (() => Promise<unknown>)[], signal: AbortSignal): 
   const cursors = app.get(Cursors);
   const database = new DatabaseStartup(databaseUrl, dataSources, async () => cursors.loadKey(), signal);
   await Promise.all([app.get(IngestLifecycle).open(), database.waitForFirstAttempt().catch(explain)]);
-  database.done.then(() => app.get(RetentionJob).start()).catch(() => undefined); // what it rejects with is told below
+  // `failed` below reports the rejection.
+  database.done.then(() => app.get(RetentionJob).start()).catch(() => undefined);
   const baseUrl = await listen(app, config);
   local?.lock.announce(baseUrl);
 
-  logger.setLogLevels(['fatal', 'error', 'warn', 'log']); // only now: Nest logs each of its routes
+  logger.setLogLevels(['fatal', 'error', 'warn', 'log']); // not earlier, because Nest logs each of its routes
   new Logger('Start').log('ready', { url: baseUrl, node: process.version });
   if (config.generateSecrets) process.stdout.write(renderBanner(baseUrl, config, generated));
   return { failed: database.done.catch(explain) };
@@ -84,7 +85,7 @@ async function startLocal(
   return { databaseUrl: postgres.url(), lock };
 }
 
-/** What goes wrong in the data folder is told with the setting that led there. */
+/** Turns an error in the data folder into a `ConfigError` that names DATA_DIR. */
 async function inDataDir<T>({ dataDir }: Config, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -98,20 +99,16 @@ async function inDataDir<T>({ dataDir }: Config, work: () => Promise<T>): Promis
 
 function explain(error: unknown): never {
   const { code, name } = describeError(error);
-  if (isDatabaseUnavailable(error))
-    throw new ConfigError('DATABASE_URL', `names a PostgreSQL that does not let us in (${code})`);
-  // Nothing of a customer's is in a migration: here the server's own words may be told.
+  if (isDatabaseUnavailable(error)) throw new ConfigError('DATABASE_URL', `is rejected by PostgreSQL (${code})`);
+  // The message is safe here: migrations contain no customer data.
   const { message } = error as Error;
-  throw new ConfigError(
-    'DATABASE_URL',
-    `names a database that cannot be brought up to date: ${message} (${code ?? name})`,
-  );
+  throw new ConfigError('DATABASE_URL', `names a database whose migration failed: ${message} (${code ?? name})`);
 }
 
 async function listen(app: NestExpressApplication, { port, host }: Config): Promise<string> {
   const server: Server = app.getHttpServer();
   try {
-    // Not through Nest, which would log the error that is told below.
+    // Not `app.listen`, because Nest would log the error that is reported below.
     await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, host, resolve));
   } catch (error) {
     const { code, name } = describeError(error);
@@ -121,7 +118,7 @@ async function listen(app: NestExpressApplication, { port, host }: Config): Prom
   return `http://${toUrlHost(host)}:${address.port}`;
 }
 
-/** An address that a browser on this machine can open. */
+/** Returns a host that a browser on this machine can open. */
 function toUrlHost(host: string): string {
   if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
   return host.includes(':') ? `[${host}]` : host;

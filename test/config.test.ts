@@ -44,6 +44,11 @@ describe('settings', () => {
     });
   });
 
+  test('have the defaults of the table', () => {
+    const defaults = SETTINGS.flatMap((setting) => ('default' in setting ? [[setting.name, setting.default]] : []));
+    expect(parseConfig({})).toEqual(parseConfig(Object.fromEntries(defaults) as Record<string, string>));
+  });
+
   test('with a database secrets must be given', () => {
     expect(() => parseConfig({ ...LOCKED, WEBHOOK_TOKENS: undefined })).toThrow(/^WEBHOOK_TOKENS is not set/);
     expect(() => parseConfig({ ...LOCKED, API_KEYS: '' })).toThrow(/^API_KEYS is not set/);
@@ -230,19 +235,21 @@ describe('settings', () => {
   test('.env.example names every setting, with its default, and no other', async () => {
     const lines = (await readFile('.env.example', 'utf8')).split('\n');
     const named = lines.flatMap((line) => /^# ([A-Z_]+)=/.exec(line)?.[1] ?? []);
-    expect(named).toEqual(SETTINGS.map(([name]) => name));
-    for (const [name, fallback] of SETTINGS) {
-      if (/^[\w.]+$/.test(fallback) && fallback !== 'none') expect(lines).toContain(`# ${name}=${fallback}`);
+    expect(named).toEqual(SETTINGS.map(({ name }) => name));
+    for (const setting of SETTINGS) {
+      if ('default' in setting) expect(lines).toContain(`# ${setting.name}=${setting.default}`);
     }
   });
 
-  test("README's table of settings is the service's", async () => {
-    const readme = await readFile('docs/settings.md', 'utf8'); // the README links to it
-    for (const [name, fallback, meaning] of SETTINGS) {
-      const shown = /^[\w.]+$/.test(fallback) && fallback !== 'none' ? `\`${fallback}\`` : fallback;
-      expect(readme).toMatch(new RegExp(`^\\| \`${name}\` *\\| ${escape(shown)} *\\| ${escape(meaning)} *\\|$`, 'm'));
+  test("the table of settings in the docs is the service's", async () => {
+    const table = await readFile('docs/settings.md', 'utf8');
+    for (const setting of SETTINGS) {
+      const shown =
+        'default' in setting ? `\`${setting.default}\`` : 'defaultNote' in setting ? setting.defaultNote : 'none';
+      const cells = [`\`${setting.name}\``, shown, setting.description].map((cell) => `${escape(cell)} *`);
+      expect(table).toMatch(new RegExp(`^\\| ${cells.join('\\| ')}\\|$`, 'm'));
     }
-    const rows = readme.match(/^\| `[A-Z_]+` /gm) ?? [];
+    const rows = table.match(/^\| `[A-Z_]+` /gm) ?? [];
     expect(rows).toHaveLength(SETTINGS.length);
   });
 });

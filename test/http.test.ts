@@ -5,6 +5,7 @@ import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { ApiOkResponse } from '@nestjs/swagger';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { serveOpenApi } from '../src/http/rest/openapi.js';
 import { applyResponseHeaders } from '../src/http/rest/response-headers.js';
 import { ProblemFilter } from '../src/http/problem/problem.filter.js';
 import { PROBLEMS } from '../src/http/problem/problem.js';
@@ -338,6 +339,7 @@ describe('an endpoint', () => {
   beforeAll(async () => {
     app = await NestFactory.create<NestExpressApplication>(EndpointsModule, { logger: false });
     applyResponseHeaders(app);
+    serveOpenApi(app);
     app.useGlobalFilters(new ProblemFilter());
     await app.listen(0, '127.0.0.1');
     url = (await app.getUrl()).replace('[::1]', '127.0.0.1');

@@ -103,9 +103,9 @@ test('it discards by id and by filter, with a reason', async () => {
 });
 
 test.each([
-  [['list', '--raeson', 'x'], /^ops: Unknown option '--raeson'; --help tells the options\n$/],
-  [['list', '--dry-run'], /^ops: Unknown option '--dry-run'; --help tells the options\n$/],
-  [['lst'], /^ops: there is no such command; --help tells those there are\n$/],
+  [['list', '--raeson', 'x'], /^ops: Unknown option '--raeson'; --help lists the options\n$/],
+  [['list', '--dry-run'], /^ops: Unknown option '--dry-run'; --help lists the options\n$/],
+  [['lst'], /^ops: unknown command; --help lists the commands\n$/],
   [['show'], /^ops: show takes the id of a refused body\n$/],
   [['replay'], /^ops: replay takes ids, a filter, or --all\n$/],
   [['replay', 'an-id', '--all'], /^ops: give ids, or a filter with its options, but not both\n$/],

@@ -114,7 +114,7 @@ describe('secrets that come from files', () => {
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line) as object);
-    const message = 'new secrets are not taken over, the old ones stay valid';
+    const message = 'secrets reload failed, keeping the previous ones';
     expect(lines).toEqual([
       expect.objectContaining({
         level: 'error',

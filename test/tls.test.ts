@@ -92,7 +92,7 @@ test('a service that does not trust its PostgreSQL says why, accepts meanwhile, 
   const service = start({ DATABASE_URL: url, DATA_DIR: dataDir });
   const baseUrl = await service.ready();
   expect(loggedInBefore).toBeGreaterThan(0);
-  expect(service.output()).toMatch(/PostgreSQL is away.*UNABLE_TO_VERIFY|PostgreSQL is away.*SELF_SIGNED/);
+  expect(service.output()).toMatch(/PostgreSQL unavailable.*UNABLE_TO_VERIFY|PostgreSQL unavailable.*SELF_SIGNED/);
   const headers = { 'content-type': 'application/json' };
   const body = JSON.stringify(notification());
   expect((await send(`${baseUrl}${webhookPath()}`, { method: 'POST', headers, body })).status).toBe(200);
@@ -111,7 +111,7 @@ test('a read replica with a certificate of another authority is passed over', as
   await service.ready();
   await expect
     .poll(() => service.output(), POLL)
-    .toMatch(/a read replica is passed over.*(UNABLE_TO_VERIFY|SELF_SIGNED)/);
+    .toMatch(/read replica unavailable, using the primary.*(UNABLE_TO_VERIFY|SELF_SIGNED)/);
   service.kill('SIGTERM');
   expect(await service.exitCode()).toBe(0);
 });

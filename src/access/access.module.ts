@@ -6,7 +6,10 @@ import { DisclosureLog } from './disclosure/disclosure-log.js';
 import { SecretFileWatcher } from './secret-file-watcher.js';
 import { WebhookTokenStore } from './webhook-token-store.js';
 
-/** Who may come in, and who was shown what. The guard of API keys is made anew in every module with a controller that it guards: so all find this one. */
+/**
+ * Credentials, rate limits and disclosures. Global, because Nest creates an `ApiKeyGuard` in every module with a
+ * guarded controller.
+ */
 @Global()
 @Module({
   providers: [ApiKeyStore, ClientAddress, RateLimiter, DisclosureLog, SecretFileWatcher, WebhookTokenStore],

@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { CONFIG, type Config } from '../config/config.js';
 import { type ApiKey, findBySecret, isSameKey } from '../config/api-key.js';
 
-/** The keys that open `/v1`. They may change while the service runs. */
+/** The valid API keys of `/v1`. They may change while the service runs. */
 @Injectable()
 export class ApiKeyStore {
   #keys: readonly ApiKey[];
@@ -15,7 +15,7 @@ export class ApiKeyStore {
     return findBySecret(this.#keys, secret);
   }
 
-  /** Whether this key still opens what it opened. */
+  /** True if the key is still valid with the same secret and scopes. */
   isValid(key: ApiKey): boolean {
     return this.#keys.some((each) => isSameKey(each, key));
   }

@@ -25,14 +25,14 @@ const SCOPE = 'scope';
 
 const keys = new WeakMap<Request, ApiKey>();
 
-/** Lets a request in whose `Authorization: Bearer <secret>` belongs to an API key with the scope asked for. */
+/** Admits a request whose `Authorization: Bearer <secret>` belongs to an API key with the scope of the endpoint. */
 @Injectable()
 export class ApiKeyGuard implements CanActivate {
   constructor(
     private readonly apiKeys: ApiKeyStore,
     private readonly limits: RateLimiter,
     private readonly reflector: Reflector,
-    private readonly reveals: DisclosureLog,
+    private readonly disclosures: DisclosureLog,
   ) {}
 
   /** @throws Problem `unauthorized`, `insufficient_scope` or `too_many_requests` */
@@ -49,21 +49,21 @@ export class ApiKeyGuard implements CanActivate {
     this.limits.admit(request, response, key.name);
     if (!key.scopes.has(scope)) throw new Problem('insufficient_scope', `The API key lacks the scope "${scope}".`);
     keys.set(request, key);
-    setDisclosure(request, this.sightOf(key, context));
+    setDisclosure(request, this.disclosureOf(key, context));
     return true;
   }
 
-  private sightOf({ name, scopes }: ApiKey, context: ExecutionContext): Disclosure {
+  private disclosureOf({ name, scopes }: ApiKey, context: ExecutionContext): Disclosure {
     if (!scopes.has('reveal')) return new Disclosure();
     const request = context.switchToHttp().getRequest<Request>();
     const response = context.switchToHttp().getResponse<Response>();
-    // Never the path itself: an id in it may be a person's.
+    // The route pattern, not the path: an id in the path may identify a person.
     const endpoint = `${request.method} ${routeOf(request).replaceAll(/:(\w+)/g, '{$1}')}`;
-    return this.reveals.createDisclosure({ key_name: name, endpoint, request_id: requestIdOf(response) });
+    return this.disclosures.createDisclosure({ key_name: name, endpoint, request_id: requestIdOf(response) });
   }
 }
 
-/** Opens a controller to API keys with this scope, puts on record what they are shown, and says so in the OpenAPI document. */
+/** Restricts a controller to API keys with this scope, records disclosures, and documents both in OpenAPI. */
 export function NeedsScope(scope: Scope): ClassDecorator & MethodDecorator {
   return applyDecorators(
     SetMetadata(SCOPE, scope),
@@ -74,12 +74,12 @@ export function NeedsScope(scope: Scope): ClassDecorator & MethodDecorator {
   );
 }
 
-/** The key that the request came with. */
+/** The API key of the request. */
 export const Key = createParamDecorator((_: unknown, context: ExecutionContext): ApiKey => {
-  return keys.get(context.switchToHttp().getRequest<Request>()) as ApiKey; // no guarded handler is reached without one
+  return keys.get(context.switchToHttp().getRequest<Request>()) as ApiKey; // the guard has set it
 });
 
-/** The name of the request's key. */
+/** The name of the request's API key. */
 export const KeyName = createParamDecorator((_: unknown, context: ExecutionContext): string => {
   return keys.get(context.switchToHttp().getRequest<Request>())?.name ?? '';
 });

@@ -14,19 +14,20 @@ interface Watched {
   readonly setting: string;
   readonly file: string;
   readonly use: (text: string) => void;
-  /** What was taken over last; undefined before the first look, which is part of the start. */
+  /** Content in use; undefined before the first poll, which belongs to the start. */
   text?: string;
-  /** What was found last. */
+  /** Content of the last poll. */
   found?: string;
-  /** What is wrong with it; undefined while nothing is. */
-  trouble?: string | undefined;
+  /** Message of the last failure; undefined after a success. */
+  failure?: string | undefined;
 }
 
 /**
- * Takes over new tokens and keys from their files while the service runs. A file that cannot be read or is malformed changes
- * nothing: the secrets that were right before stay so until it is mended.
+ * Reloads tokens and keys from their files while the service runs. If a file is unreadable or malformed, the previous
+ * secrets stay valid.
  *
- * What was found twice is taken over. The content is looked at, not the file: orchestrators replace a link to the folder, which no watch on the file would see.
+ * Content is applied once two consecutive polls read the same value, to skip partial writes. The content is polled
+ * because orchestrators swap a directory symlink, which a watch on the file does not report.
  */
 @Injectable()
 export class SecretFileWatcher implements OnApplicationBootstrap, OnModuleDestroy {
@@ -65,30 +66,30 @@ export class SecretFileWatcher implements OnApplicationBootstrap, OnModuleDestro
     }
   }
 
-  /** @throws Error if the file cannot be read, or the first time that it is found malformed */
+  /** @throws Error if the file is unreadable, or if its content is new and malformed */
   private async reload(watched: Watched): Promise<void> {
     const { setting, file, use, text: before } = watched;
     const text = await readSecretFileAgain(file);
     const isSettled = text === watched.found;
     watched.found = text;
-    // What somebody is writing just now, and not by renaming, is cut off somewhere: half a token would open the door.
+    // A file that is written in place is truncated for a moment: half a token must not become valid.
     if (text === before || (before !== undefined && !isSettled)) return;
     watched.text = text;
     use(text);
-    watched.trouble = undefined;
+    watched.failure = undefined;
     if (before === undefined) return;
     this.metrics.secretReloads.inc({ outcome: 'changed' });
-    this.#logger.log('secrets were read anew', { setting });
+    this.#logger.log('secrets reloaded', { setting });
   }
 
-  /** Once for each trouble. */
-  private logReloadFailure(watched: Watched, trouble: string): void {
-    if (trouble === watched.trouble) return;
-    watched.trouble = trouble;
+  /** Logs a repeated failure once. */
+  private logReloadFailure(watched: Watched, failure: string): void {
+    if (failure === watched.failure) return;
+    watched.failure = failure;
     this.metrics.secretReloads.inc({ outcome: 'failed' });
-    this.#logger.error('new secrets are not taken over, the old ones stay valid', {
+    this.#logger.error('secrets reload failed, keeping the previous ones', {
       setting: watched.setting,
-      trouble,
+      trouble: failure,
     });
   }
 }

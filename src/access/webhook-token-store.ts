@@ -7,7 +7,7 @@ import { findBySecret } from '../config/api-key.js';
 import { ClientAddress } from './rate-limit/client-address.js';
 import { parseSecretDigest } from '../config/secret-digest.js';
 
-/** The tokens that open the webhook: several, so that one can be rotated while the old one still works. */
+/** The valid webhook tokens. There may be several, so that one can be rotated while the old one still works. */
 @Injectable()
 export class WebhookTokenStore {
   #tokens: readonly { readonly digest: Buffer }[] = [];
@@ -20,7 +20,7 @@ export class WebhookTokenStore {
     this.replace(config.webhookTokens);
   }
 
-  /** Whether the token is right, and comes from where it may. */
+  /** True if the token is valid and the address of the client is allowed. */
   isAuthorized(token: string, request: IncomingMessage): boolean {
     if (findBySecret(this.#tokens, token) === undefined) return false;
     if (this.isAllowed(request)) return true;

@@ -1,22 +1,23 @@
 import { timingSafeEqual } from 'node:crypto';
 import { parseSecretDigest, digestSecret, assertValidDigest } from './secret-digest.js';
 
-/** `read` asks; `reveal` also sees whole phone numbers and raw bodies; `operate` also works the quarantine. */
+/** `read` queries; `reveal` also gets unmasked phone numbers and raw bodies; `operate` also manages the quarantine. */
 export const SCOPES = ['read', 'reveal', 'operate'] as const;
 export type Scope = (typeof SCOPES)[number];
 
-/** A key of an internal team. The name may be logged; the secret is kept only as its digest. */
+/** API key of an internal team. The name may be logged; only the digest of the secret is stored. */
 export interface ApiKey {
   readonly name: string;
   readonly scopes: ReadonlySet<Scope>;
   readonly digest: Buffer;
 }
 
-/** @param secret itself, or `sha256:` and its digest */
+/** @param secret the secret itself, or `sha256:` and its digest */
 export function makeApiKey(name: string, scopes: readonly Scope[], secret: string): ApiKey {
   return { name, scopes: new Set(scopes), digest: parseSecretDigest(secret) };
 }
 
+/** True if name, secret and scopes are equal. */
 export function isSameKey(one: ApiKey, other: ApiKey): boolean {
   return (
     one.name === other.name &&
@@ -26,8 +27,8 @@ export function isSameKey(one: ApiKey, other: ApiKey): boolean {
 }
 
 /**
- * Finds whose secret this is. Digests of one length are compared, in constant time and always with every candidate, so
- * that the time taken tells nothing about any of them.
+ * Finds the candidate with this secret. Compares digests of equal length in constant time, and always with every
+ * candidate, so that the duration reveals nothing.
  */
 export function findBySecret<T extends { readonly digest: Buffer }>(
   candidates: readonly T[],
@@ -42,7 +43,7 @@ export function findBySecret<T extends { readonly digest: Buffer }>(
 }
 
 /**
- * Reads `name:scopes:secret,…` with scopes joined by `+`.
+ * Parses `name:scopes:secret,…` with scopes joined by `+`.
  *
  * @throws Error that says which entry is wrong and why, and never repeats a secret
  */
@@ -67,7 +68,7 @@ function parseApiKey(entry: string, ordinal: number): ApiKey {
 }
 
 function parseScope(text: string, ordinal: number): Scope {
-  const scope = SCOPES.find((known) => known === text.trim());
+  const scope = SCOPES.find((each) => each === text.trim());
   if (!scope) throw new Error(`entry ${ordinal}: a scope is one of ${SCOPES.join(', ')}, joined by "+"`);
   return scope;
 }

@@ -5,69 +5,65 @@ import { type ApiKey, parseApiKeys } from './api-key.js';
 import { readSecretFile } from './secret-file.js';
 import { parseWebhookTokens } from './webhook-token.js';
 import { checkDatabaseUrl } from './database-url.js';
-import type { SETTINGS } from './settings.js';
+import { SETTING_BY_NAME, type SettingName } from './settings.js';
 
-/** Under this token the settings are injected. */
+/** Injection token of the configuration. */
 export const CONFIG = Symbol('CONFIG');
 
-/** What the whole service is told from outside. */
+/** The parsed settings of the service. */
 export interface Config {
-  /** Absent in local mode: the service then brings its own PostgreSQL. */
+  /** Undefined in local mode: the service then starts an embedded PostgreSQL. */
   readonly databaseUrl: string | undefined;
-  /** Of streaming standbys, which are read in its stead. */
+  /** Streaming standbys that serve the reads of the primary. */
   readonly databaseReadUrls: readonly string[];
-  /** Absolute. */
+  /** Absolute path. */
   readonly dataDir: string;
   readonly host: string;
   readonly port: number;
-  /** Empty only where `generateSecrets` will fill it. */
+  /** Empty only if `generateSecrets` is set; `addGeneratedSecrets` then fills it. */
   readonly webhookTokens: readonly string[];
   readonly apiKeys: readonly ApiKey[];
-  /** Where they came from, and may change; undefined if they stand in the environment. */
+  /** Files that the secrets were read from and are reloaded from; undefined if the environment holds them. */
   readonly webhookTokensFile: string | undefined;
   readonly apiKeysFile: string | undefined;
   readonly generateSecrets: boolean;
   readonly bodyLimitBytes: number;
   readonly spoolMaxBytes: number;
   readonly quarantineMaxRows: number;
-  /** Of the bodies. */
+  /** Total size of the quarantined bodies. */
   readonly quarantineMaxBytes: number;
-  /** Days after which rows are removed; undefined keeps them. */
   readonly retention: Retention;
-  /** None: all. */
+  /** Empty: every address may call the webhook. */
   readonly webhookAllowedAddresses: readonly IpRange[];
-  /** Which proxies say truly for whom they ask: those at these addresses, or so many one behind the other. */
+  /** Proxies whose `X-Forwarded-For` is trusted: their addresses, or the number of proxies in a row. */
   readonly trustProxy: readonly IpRange[] | number;
-  /** Each in requests a minute; 0: no limit. */
+  /** Requests per minute; 0: no limit. */
   readonly rateLimitPerKey: number;
   readonly rateLimitPerAddress: number;
   readonly rateLimitFailures: number;
 }
 
-/** In days, each undefined where rows are kept. */
+/** Days after which rows are removed; undefined keeps them. */
 export interface Retention {
   readonly bodies: number | undefined;
   readonly notifications: number | undefined;
   readonly quarantine: number | undefined;
   readonly cases: number | undefined;
-  /** Of the record of what was shown whole. */
+  /** Applies to the disclosure log. */
   readonly audit: number | undefined;
 }
 
-const MAX_DAYS = 36_500;
-
-type Name = (typeof SETTINGS)[number][0];
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** A setting that is missing or malformed. The message names the variable and repeats no secret. */
 export class ConfigError extends Error {
-  constructor(variable: Name, problem: string) {
+  constructor(variable: SettingName, problem: string) {
     super(`${variable} ${problem}`);
     this.name = 'ConfigError';
   }
 }
 
-/** The process's environment, with what an `.env` file in the working directory adds to it. */
+/** Returns the environment of the process, extended by the `.env` file of the working directory. */
 export function readEnvironment(): Environment {
   if (existsSync('.env')) process.loadEnvFile('.env');
   return process.env;
@@ -75,54 +71,58 @@ export function readEnvironment(): Environment {
 
 /** @throws ConfigError on the first setting that is missing or malformed */
 export function parseConfig(environment: Environment): Config {
-  // An empty variable means none: compose files pass what `.env` leaves out as an empty text.
-  const get = (name: Name): string | undefined => environment[name]?.trim() || undefined;
-  const getSecret = (name: Secret): SettingValue => readSecret(name, get(name), get(`${name}_FILE`));
+  // An empty variable counts as unset: compose files pass variables that `.env` leaves out as empty texts.
+  const get: Getter = (name) => environment[name]?.trim() || SETTING_BY_NAME[name].default;
+  const getSecret = (name: SecretName): SettingValue => readSecret(name, get(name), get(`${name}_FILE`));
+  const getInteger = (name: SettingName): number => parseInteger(name, get(name));
 
   const databaseUrl = parseDatabaseUrl(getSecret('DATABASE_URL'));
   const generateSecrets = parseBoolean('GENERATE_SECRETS', get('GENERATE_SECRETS'), databaseUrl === undefined);
   return {
     databaseUrl,
     databaseReadUrls: parseReadUrls(getSecret('DATABASE_READ_URL'), databaseUrl),
-    dataDir: path.resolve(get('DATA_DIR') ?? '.data'),
-    host: get('HOST') ?? '127.0.0.1',
-    port: parseInteger('PORT', get('PORT') ?? '3000', 0, 65_535),
+    dataDir: path.resolve(get('DATA_DIR') ?? ''),
+    host: get('HOST') ?? '',
+    port: getInteger('PORT'),
     webhookTokens: parseSecrets(getSecret('WEBHOOK_TOKENS'), parseWebhookTokens, generateSecrets),
     webhookTokensFile: get('WEBHOOK_TOKENS_FILE'),
     apiKeys: parseSecrets(getSecret('API_KEYS'), parseApiKeys, generateSecrets),
     apiKeysFile: get('API_KEYS_FILE'),
     generateSecrets,
-    bodyLimitBytes: parseInteger('BODY_LIMIT_BYTES', get('BODY_LIMIT_BYTES') ?? '1048576', 1, 64 * 1024 * 1024),
+    bodyLimitBytes: getInteger('BODY_LIMIT_BYTES'),
     retention: parseRetention(get),
-    spoolMaxBytes: parseInteger('SPOOL_MAX_BYTES', get('SPOOL_MAX_BYTES') ?? '1073741824', 0, 2 ** 40),
-    quarantineMaxRows: parseInteger('QUARANTINE_MAX_ROWS', get('QUARANTINE_MAX_ROWS') ?? '100000', 0, 1_000_000_000),
-    quarantineMaxBytes: parseInteger('QUARANTINE_MAX_BYTES', get('QUARANTINE_MAX_BYTES') ?? '1073741824', 0, 2 ** 40),
+    spoolMaxBytes: getInteger('SPOOL_MAX_BYTES'),
+    quarantineMaxRows: getInteger('QUARANTINE_MAX_ROWS'),
+    quarantineMaxBytes: getInteger('QUARANTINE_MAX_BYTES'),
     webhookAllowedAddresses: parseAddresses('WEBHOOK_ALLOWED_ADDRESSES', get('WEBHOOK_ALLOWED_ADDRESSES')),
     trustProxy: parseTrust(get('TRUST_PROXY')),
-    rateLimitPerKey: parseInteger('RATE_LIMIT_PER_KEY', get('RATE_LIMIT_PER_KEY') ?? '30000', 0, 1e9),
-    rateLimitPerAddress: parseInteger('RATE_LIMIT_PER_ADDRESS', get('RATE_LIMIT_PER_ADDRESS') ?? '60000', 0, 1e9),
-    rateLimitFailures: parseInteger('RATE_LIMIT_FAILURES', get('RATE_LIMIT_FAILURES') ?? '60', 0, 1e9),
+    rateLimitPerKey: getInteger('RATE_LIMIT_PER_KEY'),
+    rateLimitPerAddress: getInteger('RATE_LIMIT_PER_ADDRESS'),
+    rateLimitFailures: getInteger('RATE_LIMIT_FAILURES'),
   };
 }
 
-/** Settings that hold a secret, and may therefore be given in a file. */
-type Secret = 'DATABASE_URL' | 'DATABASE_READ_URL' | 'WEBHOOK_TOKENS' | 'API_KEYS';
+/** Returns the trimmed value of a variable, or else its default. */
+type Getter = (name: SettingName) => string | undefined;
 
-/** What a setting says, and the name under which it was given. */
+/** Settings that hold a secret, and may therefore be given in a file. */
+type SecretName = 'DATABASE_URL' | 'DATABASE_READ_URL' | 'WEBHOOK_TOKENS' | 'API_KEYS';
+
+/** A value, and the name of the variable that gave it. */
 interface SettingValue {
-  readonly name: Name;
+  readonly name: SettingName;
   readonly text: string | undefined;
 }
 
-function readSecret(name: Secret, text: string | undefined, file: string | undefined): SettingValue {
+function readSecret(name: SecretName, text: string | undefined, file: string | undefined): SettingValue {
   if (file === undefined) return { name, text };
   const fileName = `${name}_FILE` as const;
   if (text !== undefined) throw new ConfigError(fileName, `is set, and ${name} too: set one of them`);
   return { name: fileName, text: withSettingName(fileName, () => readSecretFile(file)) };
 }
 
-/** What goes wrong is told with the setting that led there. */
-function withSettingName<T>(name: Name, work: () => T, before = ''): T {
+/** Turns an error of `work` into a `ConfigError` that names the setting. */
+function withSettingName<T>(name: SettingName, work: () => T, before = ''): T {
   try {
     return work();
   } catch (error) {
@@ -152,14 +152,14 @@ function parseSecrets<T>({ name, text }: SettingValue, parse: (text: string) => 
   return withSettingName(name, () => parse(text), 'is malformed: ');
 }
 
-/** A limit that another one makes void is a mistake. */
-function parseRetention(get: (name: Name) => string | undefined): Retention {
-  const days = (name: Name): number | undefined => {
+/** Rejects a retention period that a shorter one of a containing row overrides. */
+function parseRetention(get: Getter): Retention {
+  const days = (name: SettingName): number | undefined => {
     const text = get(name);
-    return text === undefined ? undefined : parseInteger(name, text, 1, MAX_DAYS);
+    return text === undefined ? undefined : parseInteger(name, text);
   };
-  const atMost = (name: Name, longer: Name): void => {
-    if ((days(name) ?? 0) > (days(longer) ?? MAX_DAYS)) throw new ConfigError(name, `must not be more than ${longer}`);
+  const atMost = (name: SettingName, longer: SettingName): void => {
+    if ((days(name) ?? 0) > (days(longer) ?? Infinity)) throw new ConfigError(name, `must not be more than ${longer}`);
   };
   atMost('RETAIN_NOTIFICATIONS_DAYS', 'RETAIN_CASES_DAYS');
   atMost('RETAIN_BODIES_DAYS', 'RETAIN_NOTIFICATIONS_DAYS');
@@ -173,28 +173,29 @@ function parseRetention(get: (name: Name) => string | undefined): Retention {
   };
 }
 
-function missing(name: Name, mayBeMissing: boolean): never[] {
+function missing(name: SettingName, mayBeMissing: boolean): never[] {
   if (mayBeMissing) return [];
   throw new ConfigError(name, 'is not set (GENERATE_SECRETS=true would make it)');
 }
 
-function parseAddresses(name: Name, text: string | undefined): IpRange[] {
+function parseAddresses(name: SettingName, text: string | undefined): IpRange[] {
   return text === undefined ? [] : withSettingName(name, () => parseRanges(text));
 }
 
-/** A number is told from addresses by having neither dot nor colon. */
+/** A value without dot and colon is a number of proxies, every other value a list of addresses. */
 function parseTrust(text: string | undefined): IpRange[] | number {
   const isNumber = text !== undefined && /^\w+$/.test(text);
-  return isNumber ? parseInteger('TRUST_PROXY', text, 1, 10) : parseAddresses('TRUST_PROXY', text);
+  return isNumber ? parseInteger('TRUST_PROXY', text) : parseAddresses('TRUST_PROXY', text);
 }
 
-function parseBoolean(name: Name, text: string | undefined, fallback: boolean): boolean {
+function parseBoolean(name: SettingName, text: string | undefined, fallback: boolean): boolean {
   if (text === undefined) return fallback;
   if (text !== 'true' && text !== 'false') throw new ConfigError(name, 'must be true or false');
   return text === 'true';
 }
 
-function parseInteger(name: Name, text: string, min: number, max: number): number {
+function parseInteger(name: SettingName, text = ''): number {
+  const [min, max] = SETTING_BY_NAME[name].range ?? [0, Number.MAX_SAFE_INTEGER];
   const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
   if (!(value >= min && value <= max)) throw new ConfigError(name, `must be a whole number from ${min} to ${max}`);
   return value;

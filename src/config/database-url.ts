@@ -4,14 +4,14 @@ const EXAMPLE = 'postgres://user:password@host:5432/database';
 const TLS_MODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify'];
 const TLS_FILES = ['sslrootcert', 'sslcert', 'sslkey'];
 
-/** @throws Error that says what is wrong with it, and repeats nothing of it but a file's trouble */
+/** @throws Error that names the problem and repeats nothing of the URL but the error code of a file */
 export function checkDatabaseUrl(text: string): void {
   const isUrl = /^postgres(ql)?:\/\//.test(text) && URL.canParse(text) && isDecodable(text);
   if (!isUrl) throw new Error(`must look like ${EXAMPLE}`);
   checkTls(new URL(text).searchParams);
 }
 
-/** The driver decodes user and password, and would stumble over a bare percent sign. */
+/** The driver decodes user and password, and fails at a bare percent sign. */
 function isDecodable(text: string): boolean {
   try {
     decodeURIComponent(text);
@@ -21,7 +21,7 @@ function isDecodable(text: string): boolean {
   }
 }
 
-/** The driver would take a mode that it does not know for one that it does, and look for the files only when it connects. */
+/** The driver accepts unknown modes silently, and opens the files only when it connects. */
 function checkTls(parameters: URLSearchParams): void {
   const mode = parameters.get('sslmode');
   if (mode !== null && !TLS_MODES.includes(mode)) throw new Error(`must have an sslmode of ${TLS_MODES.join(', ')}`);

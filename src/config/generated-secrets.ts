@@ -7,13 +7,13 @@ import { makeApiKey, SCOPES } from './api-key.js';
 export const GENERATED_WEBHOOK_TOKEN = 'webhook-token';
 export const GENERATED_API_KEY = 'api-key';
 
-/** A configuration whose doors have keys, and the secrets that were made here and must be shown to the operator. */
+/** A configuration with token and key, and the generated secrets to print for the operator. */
 export interface ConfigWithSecrets {
   readonly config: Config;
   readonly generated: { readonly webhookToken?: string; readonly apiKey?: string };
 }
 
-/** Fills in the webhook token and the API key that the settings leave out, if `GENERATE_SECRETS` allows it. */
+/** Generates a missing webhook token and API key, if `GENERATE_SECRETS` allows it. */
 export async function addGeneratedSecrets(config: Config): Promise<ConfigWithSecrets> {
   if (!config.generateSecrets) return { config, generated: {} };
   const generated: { webhookToken?: string; apiKey?: string } = {};
@@ -30,19 +30,19 @@ export async function addGeneratedSecrets(config: Config): Promise<ConfigWithSec
 }
 
 /**
- * Returns the secret kept under this name in `<dataDir>/secrets`, made at random on the first call: 192 bits, safe in a
- * URL, in a file that only its owner may read. Processes that start together on one folder all get the same secret:
- * the file appears whole, by a link that only the first of them can make.
+ * Returns the secret with this name in `<dataDir>/secrets`. The first call generates it: 192 random bits, URL-safe, in
+ * a file that only its owner may read. Concurrent processes get the same secret, because only one can link the complete
+ * file.
  */
 export async function readOrMakeSecret(dataDir: string, name: string): Promise<string> {
-  const kept = await readSecret(dataDir, name);
-  if (kept !== undefined) return kept;
+  const existing = await readSecret(dataDir, name);
+  if (existing !== undefined) return existing;
   await mkdir(path.dirname(fileOf(dataDir, name)), { recursive: true, mode: 0o700 });
   await makeSecret(fileOf(dataDir, name));
   return (await readSecret(dataDir, name)) as string;
 }
 
-/** Returns the secret kept under this name; undefined if none was made yet. */
+/** Returns the secret with this name; undefined if it does not exist yet. */
 export async function readSecret(dataDir: string, name: string): Promise<string | undefined> {
   const file = fileOf(dataDir, name);
   try {

@@ -1,16 +1,16 @@
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
-/** An IPv4 address that is written as IPv6 (`::ffff:192.0.2.1`) is IPv4. */
+/** An IP address. An IPv4-mapped IPv6 address (`::ffff:192.0.2.1`) is an IPv4 address. */
 export type Address = ipaddr.IPv4 | ipaddr.IPv6;
 
-/** The addresses that begin with the same bits as this one. */
+/** The addresses that share the first `bits` bits with `start`. */
 export interface IpRange {
   readonly start: Address;
   readonly bits: number;
 }
 
-/** IPv4 in its one usual spelling, or IPv6 in any; some proxies add the port. Undefined for anything else. */
+/** Parses dotted IPv4 or any IPv6, optionally with a port as some proxies add it; undefined for other text. */
 export function parseAddress(text: string): Address | undefined {
   const trimmed = text.trim();
   const [, bracketed, dotted] = /^(?:\[([^\]]*)\]|(\d+\.\d+\.\d+\.\d+))(?::\d+)?$/.exec(trimmed) ?? [];
@@ -19,7 +19,7 @@ export function parseAddress(text: string): Address | undefined {
 }
 
 /**
- * Reads addresses and CIDR blocks, comma separated.
+ * Parses comma-separated addresses and CIDR blocks.
  *
  * @throws Error that says which entry is wrong
  */
@@ -36,7 +36,10 @@ export function isInRanges(ranges: readonly IpRange[], address: Address): boolea
   return ranges.some(({ start, bits }) => start.kind() === address.kind() && address.match(start, bits));
 }
 
-/** What counts as one client: an IPv4 address, or the /64 that IPv6 gives to each network, which may take any address in it. */
+/**
+ * Returns the network that counts as one client: an IPv4 address, or an IPv6 /64, whose addresses one host can use
+ * freely.
+ */
 export function networkOf(address: Address): string {
   return 'parts' in address ? address.parts.slice(0, 4).join(':') : address.toString();
 }

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 
 /**
- * Reads what a setting would say from a file: one entry a line, or comma separated as in the setting itself.
+ * Reads the value of a setting from a file: one entry per line, or comma-separated as in the setting.
  *
- * @throws Error that says what is wrong with the file, and nothing of what is in it
+ * @throws Error that names the problem and repeats no content
  */
 export function readSecretFile(file: string): string {
   let text: string;
@@ -16,7 +16,7 @@ export function readSecretFile(file: string): string {
   return entriesOf(text);
 }
 
-/** The same while the service runs: a disk that hangs must not hold up everything. */
+/** The asynchronous variant for the running service, so that a hung disk does not block the event loop. */
 export async function readSecretFileAgain(file: string): Promise<string> {
   const text = await readFile(file, 'utf8').catch((error: unknown) => {
     throw unreadable(error);

@@ -1,7 +1,7 @@
 import { isSecretDigest, assertValidDigest } from './secret-digest.js';
 
 /**
- * Reads tokens, comma separated.
+ * Parses comma-separated tokens.
  *
  * @throws Error that says which entry is wrong, and never repeats one
  */
@@ -10,7 +10,7 @@ export function parseWebhookTokens(text: string): string[] {
   tokens.forEach((token, index) => {
     const entry = `entry ${index + 1}`;
     assertValidDigest(token, entry);
-    // The token is a segment of a URL that a person pastes: nothing in it may need escaping.
+    // The token is a segment of a URL that a person pastes, so it must not need escaping.
     if (!isSecretDigest(token) && (!/^[\w.~-]+$/.test(token) || token === '.' || token === '..')) {
       throw new Error(`${entry} must have only letters, digits, ".", "_", "~" and "-"`);
     }

@@ -1,7 +1,7 @@
 /**
- * PostgreSQL's binary form of a one-dimensional array: what `array_recv` reads. The driver would send text, which costs
- * both sides a fifth of their work on a batch: bytes double as hexadecimal, and every character is looked at for quotes.
- * https://www.postgresql.org/docs/current/protocol-overview.html#PROTOCOL-FORMAT-CODES
+ * PostgreSQL's binary format of a one-dimensional array, as `array_recv` reads it. The text format of the driver costs
+ * both sides a fifth of their work on a batch: hexadecimal doubles the bytes, and every character is checked for
+ * quotes. https://www.postgresql.org/docs/current/protocol-overview.html#PROTOCOL-FORMAT-CODES
  */
 
 const HEADER_BYTES = 20;
@@ -11,11 +11,11 @@ const NULL_LENGTH = -1;
 const MS_UNTIL_2000 = Date.UTC(2000, 0);
 const TWO_TO_32 = 2 ** 32;
 
-/** How the values of a type are laid out. The object ids are PostgreSQL's own and never change. */
+/** Binary layout of a type. The object ids are built into PostgreSQL and never change. */
 interface Layout<T> {
   readonly oid: number;
   sizeOf(value: T): number;
-  /** Writes the value, which has room at `offset`. @returns how many bytes it takes */
+  /** Writes the value at `offset`. @returns its size in bytes */
   write(value: T, target: Buffer, offset: number): number;
 }
 
@@ -44,7 +44,7 @@ const boolean: Layout<boolean> = {
   sizeOf: () => 1,
   write: (value, target, offset) => target.writeUInt8(value ? 1 : 0, offset) - offset,
 };
-/** Microseconds since 2000, in 64 bits; exact, because a time here has milliseconds. */
+/** Microseconds since 2000 in 64 bits; exact, because times have milliseconds. */
 const timestamptz: Layout<Date> = {
   oid: 1184,
   sizeOf: () => 8,

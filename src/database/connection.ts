@@ -1,15 +1,15 @@
 import type { Client, QueryResultRow } from 'pg';
 import type { DataSource, QueryRunner, ReplicationMode } from 'typeorm';
 
-/** A statement of constant text. By its name PostgreSQL keeps it parsed and planned for each connection. */
+/** A prepared statement. PostgreSQL caches its parse tree and plan per connection, by name. */
 export interface Statement {
   readonly name: string;
   readonly text: string;
 }
 
 /**
- * A connection of the data source's pool, for as long as a piece of work takes. TypeORM's own `query` knows no prepared
- * statements, and planning the batch anew takes longer than running it for a lone notification.
+ * A pooled connection for the duration of some work. TypeORM's `query` has no prepared statements, and planning the
+ * batch takes longer than running it for a single notification.
  */
 export class Connection {
   private constructor(
@@ -17,7 +17,7 @@ export class Connection {
     private readonly runner: QueryRunner,
   ) {}
 
-  /** @param mode `slave` reads from a replica, where the data source has any */
+  /** @param mode `slave` reads from a replica, if the data source has one */
   static async use<T>(
     dataSource: DataSource,
     work: (connection: Connection) => Promise<T>,
@@ -31,7 +31,7 @@ export class Connection {
     }
   }
 
-  /** @param values parameters; a Buffer goes in PostgreSQL's binary form */
+  /** @param values parameters; a Buffer is sent in PostgreSQL's binary format */
   async query<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<Row[]> {
     const { rows } = await this.client.query<Row>({ ...statement, values: [...values] });
     return rows;
@@ -44,7 +44,7 @@ export class Connection {
       await this.runner.commitTransaction();
       return outcome;
     } catch (error) {
-      await this.runner.rollbackTransaction().catch(() => undefined); // the connection may be gone, and its transaction with it
+      await this.runner.rollbackTransaction().catch(() => undefined); // fails on a lost connection
       throw error;
     }
   }

@@ -9,7 +9,7 @@ import { entities } from './entities.js';
 import { driverWithReplicas } from './replica-pool.js';
 import { TimeoutClient } from './timeout-client.js';
 
-/** Every migration, oldest first: named here so that a build, a test and a container all see the same list. */
+/** Every migration, oldest first. An explicit list is the same in a build, a test and a container. */
 const migrations = [
   CreateTables1795305600000,
   DropForeignKeys1795392000000,
@@ -21,35 +21,35 @@ const migrations = [
 
 export const CONNECT_TIMEOUT_MS = 5_000;
 
-/** The name of the data source that reads. The other one, which writes, has the default name. */
+/** Name of the data source that reads. The data source that writes has the default name. */
 export const QUERY = 'query';
 
-/** What the connections are called in PostgreSQL's own views. */
+/** Application name of the ingest connections in `pg_stat_activity`. */
 export const INGEST_NAME = 'airudder-notifications: door';
 
 interface Pool {
   readonly name?: string;
   readonly poolSize: number;
-  /** The server cancels a statement that takes longer; none: it may take as long as it wants. */
+  /** The server cancels a statement that takes longer; undefined: no limit. */
   readonly statementTimeoutMs?: number;
-  /** Whether statements are planned once for all parameters: right where they are arrays, wrong for filters. */
+  /** Plans each statement once for all parameters: right for arrays, wrong for filters. */
   readonly hasGenericPlans?: boolean;
 }
 
-/** The door has connections of its own, so that no number of slow reads can close it. */
+/** The ingest path has its own pool, so that slow reads cannot block it. */
 export const INGEST_POOL: Pool = { name: INGEST_NAME, poolSize: 10, statementTimeoutMs: 15_000, hasGenericPlans: true };
 export const QUERY_POOL: Pool = { name: 'airudder-notifications: readers', poolSize: 10, statementTimeoutMs: 30_000 };
 
-/** How long after the server's own limit the client gives a statement up, should the server not answer at all. */
+/** Time after the server's limit until the client gives up a statement, in case the server does not respond. */
 const GRACE_MS = 2_000;
 
-/** A transaction here is never idle: one that is belongs to a process that hangs or is gone, and holds locks on cases. */
+/** No healthy transaction is idle. An idle one belongs to a process that hangs or died, and holds locks on cases. */
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 5_000;
 
 /**
- * How this service connects to PostgreSQL (14 or later).
+ * Options of a data source for PostgreSQL 14 or later.
  *
- * @param replicaUrls where a query runner of the mode `slave` reads; one that says nothing reads the primary
+ * @param replicaUrls servers for query runners of mode `slave`; the default mode uses the primary
  */
 export function dataSourceOptions(
   databaseUrl: string,

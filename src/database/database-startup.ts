@@ -4,25 +4,25 @@ import type { DataSource } from 'typeorm';
 import { describeError, isDatabaseUnavailable, isMisconfiguration } from './errors.js';
 import { migrate } from './migrate.js';
 
-/** A start waits that long for another replica's migration, or for a database that does not answer. */
-const PATIENCE_MS = 3_000;
+/** Time that a start waits for the migration of another replica, or for a database that does not answer. */
+const FIRST_ATTEMPT_TIMEOUT_MS = 3_000;
 const RETRY_INTERVAL_MS = 1_000;
 
 /**
- * Brings the database up to date and connects the data sources to it; again and again while PostgreSQL is away. The service
- * does not wait for that: it accepts notifications all the same.
+ * Migrates the database and connects the data sources, with retries while PostgreSQL is unavailable. Meanwhile the
+ * service accepts notifications into the spool.
  */
 export class DatabaseStartup {
   readonly #logger = new Logger('Database');
 
-  /** Rejects with what can only be put right by a person, such as a failed migration. */
+  /** Rejects with an error that needs an operator, such as a failed migration. */
   readonly done: Promise<void>;
-  readonly #triedOnce: Promise<void>;
-  #tellTried: () => void;
+  readonly #firstAttempt: Promise<void>;
+  #endFirstAttempt: () => void;
 
   /**
-   * @param onConnected reads what the service keeps of the database; runs again if it fails
-   * @param signal gives up
+   * @param onConnected reads the data that the service keeps in memory; a failure repeats it
+   * @param signal ends the retries
    */
   constructor(
     private readonly databaseUrl: string,
@@ -30,31 +30,31 @@ export class DatabaseStartup {
     private readonly onConnected: () => Promise<void>,
     private readonly signal: AbortSignal,
   ) {
-    this.#triedOnce = new Promise((resolve) => (this.#tellTried = resolve));
+    this.#firstAttempt = new Promise((resolve) => (this.#endFirstAttempt = resolve));
     this.done = this.run();
-    this.done.catch(() => undefined); // whoever started it looks later
+    this.done.catch(() => undefined); // the caller handles it later
   }
 
   /**
-   * Returns when the database is ready, or it is clear that this will take a while.
+   * Returns when the database is ready, the first attempt has failed, or the timeout is over.
    *
-   * @throws what `done` rejects with, and what says that DATABASE_URL is wrong
+   * @throws the error of `done`, also if the first attempt shows that DATABASE_URL is wrong
    */
   async waitForFirstAttempt(): Promise<void> {
-    await Promise.race([this.done, this.#triedOnce, sleep(PATIENCE_MS, undefined, { ref: false })]);
+    await Promise.race([this.done, this.#firstAttempt, sleep(FIRST_ATTEMPT_TIMEOUT_MS, undefined, { ref: false })]);
   }
 
   private async run(): Promise<void> {
-    const isGivenUp = (): boolean => this.signal.aborted;
-    for (let attempt = 1; !isGivenUp(); attempt += 1) {
+    const isAborted = (): boolean => this.signal.aborted;
+    for (let attempt = 1; !isAborted(); attempt += 1) {
       try {
         return await this.connect();
       } catch (error) {
-        if (isGivenUp()) return;
+        if (isAborted()) return;
         if (!isDatabaseUnavailable(error) || (attempt === 1 && isMisconfiguration(error))) throw error;
         if (attempt === 1)
-          this.#logger.error('PostgreSQL is away: trying every second', { error: describeError(error) });
-        this.#tellTried();
+          this.#logger.error('PostgreSQL unavailable, retrying every second', { error: describeError(error) });
+        this.#endFirstAttempt();
         await sleep(RETRY_INTERVAL_MS, undefined, { signal: this.signal }).catch(() => undefined);
       }
     }

@@ -1,7 +1,7 @@
 import { QueryFailedError } from 'typeorm';
 
 /**
- * SQLSTATE classes (or codes) that say the server is not to be had just now, whatever was asked of it.
+ * SQLSTATE classes (or codes) of an unavailable server, whatever the statement.
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 const UNAVAILABLE = [
@@ -10,45 +10,45 @@ const UNAVAILABLE = [
   '57', // operator intervention: shutting down, starting up, statement cancelled by its time limit
   '58', // system error outside PostgreSQL itself, such as an I/O error
   '25', // invalid transaction state: read-only on a standby, aborted by its time limit
-  '28', // the server does not let this service in
+  '28', // authentication failed
   '3D000', // the database does not exist (yet)
   '42501', // the service may not write there
 ];
 
 /**
- * Classes that say PostgreSQL will not take this content, however often it is sent. That the content keeps our own rules
- * does not make it the sender's: it is kept in quarantine, where it can be put right.
+ * Classes of a permanent rejection of the content. The content may still follow the rules of this service, so
+ * quarantine stores it until an operator solves the problem.
  */
 const REFUSED = [
   '22', // data exception: a character that has no place in the encoding, a value out of range
-  '23', // a constraint, which somebody has added: those of the migrations cannot be violated by content
+  '23', // a constraint that an operator added: content cannot violate those of the migrations
   '54', // program limit exceeded: an index entry or a row too large
   'P0', // raised by a trigger
 ];
 
-/** Classes of what a read replica answers, and the primary would not. */
+/** Classes of errors that only a read replica returns. */
 const REPLICA_TROUBLE = [
-  '40', // it cancelled the statement, which was in the way of what it had to replay
-  '42', // it has not replayed the newest migration yet
-  'XX', // its data is damaged
+  '40', // the replica cancelled a statement that conflicted with replay
+  '42', // the replica has not replayed the newest migration yet
+  'XX', // the data of the replica is damaged
 ];
 
-/** After these the same transaction may succeed if it is simply run again, on another connection where this one is gone. */
+/** Transient errors: a retry of the transaction may succeed, on another connection if this one is lost. */
 const RETRYABLE = new Map([
   ['40001', 'serialisation failure: another transaction changed what this one had read'],
   ['40P01', 'deadlock: the server chose this transaction to give way'],
-  ['55P03', 'a lock could not be had at once'],
-  ['57P01', 'the operator ended this connection; others may live'],
+  ['55P03', 'a lock was not available at once'],
+  ['57P01', 'the operator terminated this connection; others may work'],
   ['08000', 'connection exception; the commit may have happened, and writing again is harmless'],
-  ['08003', 'the connection is gone, likewise'],
+  ['08003', 'the connection is lost, likewise'],
   ['08006', 'the connection broke, likewise'],
 ]);
 
-/** What the driver and the socket beneath it call a connection that broke under a statement, which gets no SQLSTATE. */
+/** Codes and messages of the driver and the socket if a connection breaks during a statement; there is no SQLSTATE. */
 const BROKEN_CONNECTION =
   /^(ECONNRESET|EPIPE)$|^Connection terminated( unexpectedly)?$|Client was closed|not queryable/;
 
-/** True if PostgreSQL could not be reached or could not serve anybody: our own trouble, never the sender's. */
+/** True if PostgreSQL is unreachable or serves no client: a fault of the service, never of the sender. */
 export function isDatabaseUnavailable(error: unknown): boolean {
   const code = sqlStateOf(error);
   if (code !== undefined) return startsWithOneOf(code, UNAVAILABLE);
@@ -56,8 +56,8 @@ export function isDatabaseUnavailable(error: unknown): boolean {
 }
 
 /**
- * True if PostgreSQL answered, and what failed may be what was asked of it: less at once may succeed. That it took too long or
- * too much memory may be due to one row as well as to PostgreSQL.
+ * True if PostgreSQL answered and the statement itself may be the cause, so a smaller batch may succeed. A timeout or a
+ * lack of memory may be due to one row as well as to PostgreSQL.
  */
 export function isPossiblyDataError(error: unknown): boolean {
   const code = sqlStateOf(error);
@@ -65,26 +65,30 @@ export function isPossiblyDataError(error: unknown): boolean {
   return code === '57014' || code === '53200' || !startsWithOneOf(code, UNAVAILABLE);
 }
 
-/** True if PostgreSQL answers, but the name, the password or the database that it was asked for is wrong. */
+/** True if PostgreSQL answers, but the user, the password or the database is wrong. */
 export function isMisconfiguration(error: unknown): boolean {
   return startsWithOneOf(sqlStateOf(error) ?? '', ['28', '3D000']);
 }
 
-/** True if a delivery was not written because an erasure was decided that its writer does not know. Migration 4 raises it. */
+/** True if the writer of a delivery has not loaded the newest erasure. Migration 4 raises the error. */
 export function isErasureUnknown(error: unknown): boolean {
   return sqlStateOf(error) === 'AR001';
 }
 
+/** True if PostgreSQL permanently rejects the content. */
 export function isDataError(error: unknown): boolean {
   return startsWithOneOf(sqlStateOf(error) ?? '', REFUSED);
 }
 
-/** True if a read that failed on a replica may succeed on the primary. One that took too long would do so there too. */
+/**
+ * True if a read that failed on a replica may succeed on the primary. A read that timed out would time out there too.
+ */
 export function isReplicaUnavailable(error: unknown): boolean {
   const code = sqlStateOf(error) ?? '';
   return code !== '57014' && (isDatabaseUnavailable(error) || startsWithOneOf(code, REPLICA_TROUBLE));
 }
 
+/** True if a retry of the transaction may succeed. */
 export function isRetryable(error: unknown): boolean {
   const code = sqlStateOf(error);
   if (code !== undefined) return RETRYABLE.has(code);
@@ -92,7 +96,7 @@ export function isRetryable(error: unknown): boolean {
   return cause instanceof Error && BROKEN_CONNECTION.test((cause as NodeJS.ErrnoException).code ?? cause.message);
 }
 
-/** What PostgreSQL calls its refusal, without the values that its own message repeats. */
+/** Describes a rejection by PostgreSQL without the values that its message repeats. */
 export function describeDataError(error: unknown): string {
   const { code, table, constraint } = describeError(error);
   const place = [table && `table ${table}`, constraint && `constraint ${constraint}`].filter(Boolean);
@@ -109,8 +113,8 @@ interface ErrorDescription {
 }
 
 /**
- * An error in words that may be logged. PostgreSQL's messages and details repeat values (`Key (callee_number)=(…)`), as
- * do the parser's, so of those only the code and the place are told; stacks are of our own making and carry none.
+ * Describes an error for the log. Messages of PostgreSQL and of parsers repeat values (`Key (callee_number)=(…)`), so
+ * only code and location are included. Stack frames contain no values.
  */
 export function describeError(error: unknown): ErrorDescription {
   const cause = unwrap(error);
@@ -129,17 +133,17 @@ function unwrap(error: unknown): unknown {
   return error instanceof QueryFailedError ? error.driverError : error;
 }
 
-/** The five characters that PostgreSQL gives with every error of its own; undefined for any other error. */
+/** Returns the SQLSTATE of an error of PostgreSQL; undefined for any other error. */
 function sqlStateOf(error: unknown): string | undefined {
   const cause = unwrap(error);
   if (!(cause instanceof Error) || !('code' in cause) || !('severity' in cause)) return undefined;
   return typeof cause.code === 'string' ? cause.code : undefined;
 }
 
-/** Of the operating system, and of TLS; not those by which Node.js tells a fault of ours (`ERR_…`). */
+/** Codes of the operating system and of TLS, without the `ERR_…` codes of programming errors. */
 const CONNECTION_CODES = /^(E(?!RR_)[A-Z]+|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_(TLS|SSL)_)/;
 
-/** Errors of the driver and the socket beneath it: the driver tells its own by nothing but their words. */
+/** True for errors of the driver and the socket. Those of the driver are only recognisable by their messages. */
 function isConnectionError(error: unknown): boolean {
   const cause = unwrap(error);
   if (cause instanceof AggregateError) return cause.errors.every(isConnectionError); // one attempt per address

@@ -6,9 +6,9 @@ const pool = new Uint8Array(RANDOM_BYTES * 256);
 let used = pool.length;
 
 /**
- * A new UUIDv7. Random bytes are fetched for many ids at once: one by one they cost more than all else about an id.
+ * Creates a UUIDv7. Random bytes are generated for many ids at once, because single calls dominate the cost of an id.
  *
- * @param madeAt the milliseconds that it begins with
+ * @param madeAt timestamp of the id in milliseconds
  */
 export function newId(madeAt = Date.now()): string {
   if (used === pool.length) {
@@ -20,11 +20,11 @@ export function newId(madeAt = Date.now()): string {
   return v7({ random, msecs: madeAt });
 }
 
-/** Before and after all others, as PostgreSQL orders them too. */
+/** The lowest and the highest id, in the order of PostgreSQL too. */
 export const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 export const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
-/** Of ids made at this time the one that comes before all others. */
+/** Returns the lowest id with this timestamp. */
 export function lowestIdAt(time: Date): string {
   const hex = Math.max(0, time.getTime()).toString(16).padStart(12, '0');
   return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`;

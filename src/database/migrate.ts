@@ -2,23 +2,23 @@ import { Client } from 'pg';
 import { DataSource, type Migration } from 'typeorm';
 import { CONNECT_TIMEOUT_MS, dataSourceOptions } from './data-source.js';
 
-/** An arbitrary constant that names this service's migrations among a database's advisory locks. */
+/** Key of the advisory lock for migrations; an arbitrary constant. */
 const MIGRATION_LOCK = 6_158_420_175;
 
 /**
- * Brings the tables up to date. Any number of processes may call it at once on one database: the first one migrates,
- * the others wait for it and find nothing left to do.
+ * Migrates the tables. Several processes may call it at once on one database: the first one migrates, the others wait
+ * and find nothing left to do.
  *
- * The lock belongs to a connection of its own, outside any pool that might close it as idle, and with no limit on time:
- * a migration may take long, and waiting for one longer. A process that dies gives the lock back.
+ * The lock has its own connection without a time limit, because migrations may take long and a pool might close an idle
+ * connection. PostgreSQL releases the lock of a process that dies.
  *
- * @param signal ends the wait for another process's migration, but no migration of this one
+ * @param signal ends the wait for the lock, but not a migration in progress
  * @returns the migrations that this call ran
- * @throws what PostgreSQL answered, with the failed migration rolled back
+ * @throws the error of PostgreSQL, with the failed migration rolled back
  */
 export async function migrate(databaseUrl: string, signal?: AbortSignal): Promise<Migration[]> {
   const lock = new Client({ connectionString: databaseUrl, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
-  lock.on('error', () => undefined); // losing it fails the migration itself too, which shares its server
+  lock.on('error', () => undefined); // a lost server fails the migration too
   await lock.connect();
   try {
     await refuseOtherEncodings(lock);
@@ -48,8 +48,8 @@ const IS_ON_THIS_SERVER = `
   SELECT EXISTS (SELECT FROM feed_clock, pg_control_system() WHERE server = system_identifier::text) AS is_here`;
 
 /**
- * A leap that no server counts between a dump and its restore: all cursors given out before lie behind what is new, and so does
- * everything that the dump brought.
+ * Advances positions by more than a server can count between a dump and its restore. New events then come after every
+ * issued cursor and after every event of the dump.
  */
 const ADVANCE_FEED_EPOCH = `
   UPDATE feed_clock
@@ -57,18 +57,18 @@ const ADVANCE_FEED_EPOCH = `
     ahead_by = (2 ^ 40)::bigint + greatest(ahead_by, removed_position, (SELECT max(position) FROM notifications))
   FROM pg_control_system()`;
 
-/** A server into which the database was restored from a dump counts its transactions from the beginning. */
+/** A restore into another server restarts the transaction ids that feed positions derive from. */
 async function advanceFeedEpochAfterRestore(dataSource: DataSource): Promise<void> {
   const [{ is_here } = { is_here: false }] = await dataSource.query<{ is_here: boolean }[]>(IS_ON_THIS_SERVER);
   if (!is_here) await dataSource.query(ADVANCE_FEED_EPOCH);
 }
 
-/** These hold any text: the second one because it takes bytes as they come. */
-const FIT_ENCODINGS = new Set(['UTF8', 'SQL_ASCII']);
+/** Encodings that hold any text; SQL_ASCII stores bytes unchecked. */
+const ACCEPTED_ENCODINGS = new Set(['UTF8', 'SQL_ASCII']);
 
-/** In another encoding our own trouble would look like a sender's fault. */
+/** Rejects other encodings: text that they cannot hold would look like a fault of the sender. */
 async function refuseOtherEncodings(client: Client): Promise<void> {
   const { rows } = await client.query<{ server_encoding: string }>('SHOW server_encoding');
   const encoding = rows[0]?.server_encoding ?? '';
-  if (!FIT_ENCODINGS.has(encoding)) throw new Error(`the database's encoding is ${encoding}, but must be UTF8`);
+  if (!ACCEPTED_ENCODINGS.has(encoding)) throw new Error(`the database's encoding is ${encoding}, but must be UTF8`);
 }

@@ -8,8 +8,8 @@ type Release = (error?: Error | boolean) => void;
 type Callback = (error: Error | undefined, client: PoolClient | undefined, release: Release) => void;
 
 /**
- * The driver as TypeORM is to use it where there are read replicas: it makes all its pools alike, and those of the replicas
- * must bear that their server is away.
+ * The driver for a data source with read replicas. TypeORM creates all pools alike, but the pool of a replica must
+ * tolerate that its server is unavailable.
  */
 export function driverWithReplicas(urls: readonly string[]): typeof pg {
   function makePool(options: PoolConfig): Pool {
@@ -20,17 +20,20 @@ export function driverWithReplicas(urls: readonly string[]): typeof pg {
 }
 
 /**
- * The connections to one read replica. Nobody waits for a replica that is known to be away: who asks is given at once the error
- * that the last attempt ended with, and at most once a second that makes for a new attempt, which nobody waits for either.
+ * The connection pool of one read replica.
+ *
+ * - *Available*: a request gets a connection.
+ * - *Unavailable*, from a failed attempt until one succeeds: a request fails at once with the error of the last
+ *   attempt. At most once a second a request also starts an attempt in the background.
  */
 class ReplicaPool extends Pool {
   readonly #logger = new Logger('Replica');
   #isProbed = false;
-  /** Why the replica is passed over; undefined while it is not. */
-  #trouble: Error | undefined;
+  /** Error of the last attempt; undefined while the replica is available. */
+  #lastError: Error | undefined;
   #retryAt = 0;
 
-  /** @param number what the replica is called in logs: its place in DATABASE_READ_URL */
+  /** @param number position in DATABASE_READ_URL, which names the replica in logs */
   constructor(
     options: PoolConfig,
     private readonly number: number,
@@ -43,17 +46,17 @@ class ReplicaPool extends Pool {
   override connect(callback?: Callback): Promise<PoolClient> | void {
     if (!callback) return super.connect();
     if (!this.#isProbed) this.probe(callback);
-    else if (this.#trouble) this.passOver(this.#trouble, callback);
+    else if (this.#lastError) this.failFast(this.#lastError, callback);
     else this.attempt(callback);
   }
 
-  /** TypeORM's first call only looks whether the server is there. Were it told that it is not, no read would go anywhere. */
+  /** The first call is TypeORM's check of the server. An error here would fail the whole data source. */
   private probe(callback: Callback): void {
     this.#isProbed = true;
     this.attempt((_error, client, release) => callback(undefined, client, release));
   }
 
-  private passOver(trouble: Error, callback: Callback): void {
+  private failFast(lastError: Error, callback: Callback): void {
     if (performance.now() >= this.#retryAt) {
       this.#retryAt = Infinity;
       this.attempt((_error, client) => {
@@ -61,30 +64,30 @@ class ReplicaPool extends Pool {
         this.#retryAt = performance.now() + RETRY_INTERVAL_MS;
       });
     }
-    callback(trouble, undefined, () => undefined);
+    callback(lastError, undefined, () => undefined);
   }
 
   private attempt(callback: Callback): void {
     super.connect((error, client, release) => {
       const replica = this.number;
-      if (error && !this.#trouble && !this.ending) {
-        this.#logger.error('a read replica is passed over', { replica, error: describeError(error) });
+      if (error && !this.#lastError && !this.ending) {
+        this.#logger.error('read replica unavailable, using the primary', { replica, error: describeError(error) });
       }
-      if (!error && this.#trouble) this.#logger.log('a read replica is back', { replica });
-      this.#trouble = error;
+      if (!error && this.#lastError) this.#logger.log('read replica available again', { replica });
+      this.#lastError = error;
       callback(error, client, release);
     });
   }
 }
 
 /**
- * A server that is written to itself, as one that follows by logical replication, counts transactions of its own: there the
- * change feed would not be the same.
+ * Accepts only streaming standbys. A server with writes of its own, such as a logical replica, has other transaction
+ * ids, so its change feed would differ.
  */
 function refuseUnlessStandby(client: PoolClient, done: (error?: Error) => void): void {
-  client.query('SELECT pg_is_in_recovery() AS is_standby', (error: Error | null, found?: { rows: Row[] }) => {
+  client.query('SELECT pg_is_in_recovery() AS is_standby', (error: Error | null, result?: { rows: Row[] }) => {
     if (error) done(error);
-    else done(found?.rows[0]?.is_standby === true ? undefined : new NotAStandbyError());
+    else done(result?.rows[0]?.is_standby === true ? undefined : new NotAStandbyError());
   });
 }
 

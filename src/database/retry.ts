@@ -2,14 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describeError, isRetryable } from './errors.js';
 import type { Metrics } from '../metrics/metrics.js';
 
-/** More than that many deadlocks or broken connections in a row are no accident. */
+/** So many deadlocks or broken connections in a row have a lasting cause. */
 const MAX_FAILURES = 5;
 const MAX_PAUSE_MS = 20;
 
 /**
- * Runs a transaction, and again if it failed by what passes.
+ * Runs a transaction, and retries it after transient errors.
  *
- * @throws what it failed with otherwise, or too often
+ * @throws any other error, and a transient one after the last attempt
  */
 export async function withRetry<T>(metrics: Metrics, transaction: () => Promise<T>): Promise<T> {
   for (let failures = 1; ; failures += 1) {

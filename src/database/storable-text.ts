@@ -5,7 +5,7 @@ export function isStorableText(text: string): boolean {
   return !text.includes('\0') && text.isWellFormed();
 }
 
-/** A string that PostgreSQL can hold. What is no string is left to other rules. */
+/** Accepts strings that PostgreSQL can hold. Other rules check the type. */
 export function IsStorableText(options?: ValidationOptions): PropertyDecorator {
   return ValidateBy(
     {
@@ -20,9 +20,9 @@ export function IsStorableText(options?: ValidationOptions): PropertyDecorator {
 }
 
 /**
- * A string of at most so many bytes in UTF-8. What is no string is left to other rules.
+ * Accepts strings of at most `limit` bytes in UTF-8. Other rules check the type.
  *
- * Ids need a limit because they enter indexes, and PostgreSQL refuses an entry of more than about 2,700 bytes.
+ * Ids need a limit because PostgreSQL rejects an index entry of more than about 2,700 bytes.
  */
 export function MaxBytes(limit: number, options?: ValidationOptions): PropertyDecorator {
   return ValidateBy(

@@ -1,20 +1,19 @@
 import { Client, type ClientConfig } from 'pg';
 
-const givenUp = 'Query read timeout';
+const TIMEOUT_MESSAGE = 'Query read timeout';
 const query: unknown = Reflect.get(Client.prototype, 'query');
 
 /**
- * A client that gives its connection up together with a statement that was not answered in time. The driver alone would
- * give up only the statement: the connection would go back to the pool with its transaction still open, and what others
- * then wrote on it would be rolled back with it.
+ * A client that closes its connection if a statement times out. The driver drops only the statement: the connection
+ * would return to the pool with its transaction open, and a rollback would later undo the writes of other requests.
  *
- * Nor does it end the process: between the pool and whoever it is handed to there is a moment in which nobody listens for
- * its errors, and a server may end a connection in the very packet that completes it.
+ * It also adds an `error` listener, because the pool has none between checkout and first use. Without it, a connection
+ * that the server closes at that moment would crash the process.
  */
 export class TimeoutClient extends Client {
   constructor(config?: string | ClientConfig) {
     super(config);
-    this.on('error', () => undefined); // the next statement on it fails, and the pool lets it go
+    this.on('error', () => undefined); // the next statement fails, and the pool removes the client
   }
 }
 
@@ -22,7 +21,7 @@ TimeoutClient.prototype.query = function strictQuery(this: Client, ...parameters
   const answer: unknown = Reflect.apply(query as () => unknown, this, parameters);
   if (answer instanceof Promise) {
     answer.catch((error: unknown) => {
-      if (error instanceof Error && error.message === givenUp) void this.end();
+      if (error instanceof Error && error.message === TIMEOUT_MESSAGE) void this.end();
     });
   }
   return answer;

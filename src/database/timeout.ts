@@ -1,9 +1,9 @@
-/** Something took longer than it may. It goes on, but nobody waits for it. */
+/** The work exceeded its time limit. It continues, but its result is dropped. */
 export class TimeoutError extends Error {
   override readonly name = 'TooSlowError';
 }
 
-/** @throws TooSlowError when the time is up */
+/** @throws TimeoutError after the time limit */
 export async function withTimeout<T>(limitMs: number, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<never>((_, reject) => {

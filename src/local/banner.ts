@@ -4,8 +4,8 @@ import { KINDS } from '../ingest/notification/notification.js';
 import { PROVIDER_EXAMPLE } from '../ingest/notification/provider-example.js';
 
 /**
- * What the operator needs for a first try: where Swagger UI is, the address to paste into AI Rudder, and one `curl` for
- * each side. Secrets are shown only where they were made here; those that were given are known already.
+ * Renders the first steps for the operator: Swagger UI, the address to paste into AI Rudder, and a `curl` for each
+ * side. Shows generated secrets only, never configured ones.
  */
 export function renderBanner(baseUrl: string, config: Config, generated: ConfigWithSecrets['generated']): string {
   const token = generated.webhookToken ?? '<one of WEBHOOK_TOKENS>';

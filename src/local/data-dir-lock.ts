@@ -5,29 +5,29 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const SOCKET = 'service.sock';
-/** No socket, nobody behind it, or somebody who ended while being asked. */
+/** No socket, no listener, or a listener that exited during the request. */
 const NOT_LISTENING_CODES = new Set(['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE']);
 
 const ANSWER_TIMEOUT_MS = 2_000;
 const TAKEOVER_TIMEOUT_MS = 3_000;
 
-/** What the service that owns a data folder tells about itself. */
+/** The service that owns a data folder. */
 export interface LocalInstance {
   readonly pid: number;
-  /** Where it listens; absent while it is still starting. */
+  /** Its address; absent while it starts. */
   readonly url?: string;
 }
 
 /**
  * Makes this process the only one that uses a data folder.
  *
- * The lock is a Unix socket in the folder: the kernel closes it with its process, however that ends, so a stale socket
- * refuses connections and cannot be mistaken for a living owner, as a recorded process id could. Whoever connects is
- * told who the owner is: that is how a second start names the first, and how the simulator finds the service.
+ * The lock is a Unix socket in the folder. The kernel closes it with its process, so a stale socket refuses
+ * connections; a recorded process id could belong to another program. The socket answers a connection with the owner. A
+ * second start names that owner, and the simulator finds the service by it.
  *
- * A socket is made under a name of its own and linked to its place once it listens: what stands there and refuses is
- * stale, never just starting. Removing a stale one is the step that the kernel does not make atomic, so whoever wants to
- * must first create a mark that names that very socket; only one process can, and the mark stays behind.
+ * A socket is created under a draft name and linked to its final name once it listens. A socket that refuses
+ * connections is therefore stale, never starting. The kernel cannot remove a stale socket atomically, so a process must
+ * first create a mark that names this socket. Only one process can create the mark, and the mark stays.
  */
 export class DataDirLock {
   #instance: LocalInstance = { pid: process.pid };
@@ -37,13 +37,13 @@ export class DataDirLock {
   private constructor(dataDir: string) {
     this.#socketPath = socketPathOf(dataDir);
     this.#server = net.createServer((socket) => {
-      socket.on('error', () => undefined); // a visitor who leaves early is no trouble of ours
-      socket.end(JSON.stringify(this.#instance), () => socket.destroy()); // nor one who stays
+      socket.on('error', () => undefined); // ignore clients that disconnect early
+      socket.end(JSON.stringify(this.#instance), () => socket.destroy()); // and do not wait for the others
     });
     this.#server.unref();
   }
 
-  /** @throws Error naming the process that uses the folder already */
+  /** @throws Error that names the process that uses the folder */
   static async acquire(dataDir: string): Promise<DataDirLock> {
     await mkdir(dataDir, { recursive: true });
     const lock = new DataDirLock(dataDir);
@@ -65,6 +65,7 @@ export class DataDirLock {
     }
   }
 
+  /** Publishes the address of the service to processes that connect. */
   announce(url: string): void {
     this.#instance = { pid: process.pid, url };
   }
@@ -85,7 +86,7 @@ export class DataDirLock {
   }
 }
 
-/** The service that uses this data folder now, if any. */
+/** Returns the service that uses this data folder; undefined if there is none. */
 export async function findLocalInstance(dataDir: string): Promise<LocalInstance | undefined> {
   return await new Promise((resolve, reject) => {
     let text = '';
@@ -102,7 +103,7 @@ export async function findLocalInstance(dataDir: string): Promise<LocalInstance 
   });
 }
 
-/** Removes the socket if its owner is gone. It is looked at before it is asked: what is removed is what was asked. */
+/** Removes the socket of an exited owner. Reads its inode before the request, and removes only this inode. */
 async function removeStale(dataDir: string): Promise<void> {
   const socketPath = socketPathOf(dataDir);
   const socket = await statOptional(socketPath);
@@ -115,7 +116,7 @@ async function removeStale(dataDir: string): Promise<void> {
     await awaitTakeover(mark);
     return;
   }
-  const now = await statOptional(socketPath); // this process may have been stopped in between
+  const now = await statOptional(socketPath); // this process may have been suspended in between
   if (now?.ino === socket.ino && now.ctimeNs === socket.ctimeNs) await rm(socketPath, { force: true });
   const marks = (await readdir(dataDir)).filter((name) => name.startsWith(`${SOCKET}.stale-`));
   await Promise.all(
@@ -125,7 +126,7 @@ async function removeStale(dataDir: string): Promise<void> {
   );
 }
 
-/** Another process is taking over. Should it have been killed at that very moment, its mark must not last for ever. */
+/** Waits for the takeover of another process. Removes an old mark, because that process may have been killed. */
 async function awaitTakeover(mark: string): Promise<void> {
   const made = await statOptional(mark);
   if (made && Date.now() - Number(made.mtimeMs) > TAKEOVER_TIMEOUT_MS) await rm(mark, { force: true });
@@ -141,7 +142,7 @@ async function statOptional(file: string): Promise<{ ino: bigint; ctimeNs: bigin
   }
 }
 
-/** Of the absolute and the relative path the shorter one: the kernel takes about a hundred bytes and no more. */
+/** Returns the absolute or the relative path, whichever is shorter: the kernel accepts about a hundred bytes. */
 function socketPathOf(dataDir: string): string {
   const absolute = path.join(path.resolve(dataDir), SOCKET);
   const relative = path.relative(process.cwd(), absolute);

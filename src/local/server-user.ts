@@ -6,9 +6,9 @@ import { ConfigError } from '../config/config.js';
 const SERVER_USER_ID = 65_534; // nobody, on every Linux
 
 /**
- * PostgreSQL refuses to run as root. Root therefore runs it as `nobody`, who may pass through folders that only root
- * can enter (a home folder, a private temporary folder): the capability is what lets the cluster lie where it was asked to.
- * One that only reads would do, but is not among those that root has in a container.
+ * PostgreSQL refuses to run as root, so root runs it as the user `nobody`. The capability lets that user pass through
+ * folders that only root can enter, such as a home folder. A capability for reading only would do, but containers lack
+ * it.
  */
 export async function runAsServerUser(program: string, args: readonly string[]): Promise<void> {
   if (!isRoot()) {
@@ -33,16 +33,16 @@ export async function runAsServerUser(program: string, args: readonly string[]):
   }
 }
 
-/** Makes these files and folders the server user's own. */
+/** Gives files and folders to the server user, if this process is root. */
 export async function giveToServerUser(...paths: string[]): Promise<void> {
   if (isRoot()) await Promise.all(paths.map(async (each) => chown(each, SERVER_USER_ID, SERVER_USER_ID)));
 }
 
 /**
- * Runs a program to its end, in a process group of its own: Ctrl-C in a terminal goes to all of the group, and must not
- * stop the program that is just starting or stopping the database.
+ * Runs a program to its end in its own process group, so that Ctrl-C cannot interrupt a start or stop of the database.
  *
- * @returns what it printed; its errors are in the error that is thrown if it fails
+ * @returns its standard output
+ * @throws Error with its standard error, if it fails
  */
 export async function run(program: string, args: readonly string[]): Promise<string> {
   const child = spawn(program, args, { detached: true, stdio: ['ignore', 'pipe', 'pipe'] });

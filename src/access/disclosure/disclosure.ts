@@ -2,35 +2,35 @@ import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { Request } from 'express';
 import { maskNumber } from './mask.js';
 
-/** How much was shown whole. */
+/** Number of unmasked phone numbers and raw bodies. */
 export interface DisclosureCount {
   readonly numbers: number;
   readonly bodies: number;
 }
 
 /**
- * What a request may see of people. Whoever may see all of it can see nothing that is not counted, and nothing counted leaves
- * before it is on record.
+ * Masks personal data for one request. With the scope `reveal`, values are unmasked and counted, and `record` must
+ * store the count before the response leaves.
  */
 export class Disclosure {
   #numbers = 0;
   #bodies = 0;
 
-  /** @param keep puts on record what is shown; without it nothing is shown whole */
-  constructor(private readonly keep?: (shown: DisclosureCount) => Promise<void>) {}
+  /** @param store writes the count to the disclosure log; without it every value is masked */
+  constructor(private readonly store?: (shown: DisclosureCount) => Promise<void>) {}
 
   get isUnmasked(): boolean {
-    return this.keep !== undefined;
+    return this.store !== undefined;
   }
 
-  /** A phone number as it may be seen. */
+  /** Returns the phone number, masked unless the request may see it. */
   number(number: string): string {
     if (!this.isUnmasked) return maskNumber(number);
     if (number !== '') this.#numbers += 1;
     return number;
   }
 
-  /** The bytes of a body; undefined to whom they are not shown. */
+  /** Returns the bytes of a body; undefined if the request may not see them. */
   body(bytes: Buffer): Buffer | undefined {
     if (!this.isUnmasked) return undefined;
     this.#bodies += 1;
@@ -38,31 +38,32 @@ export class Disclosure {
   }
 
   /**
-   * Puts on record what was counted since the last time: to be awaited before it leaves.
+   * Stores the count since the last call. Await it before the data leaves.
    *
-   * @throws Problem `service_unavailable`: then it must not leave
+   * @throws Problem `service_unavailable`, and then the data must not leave
    */
   async record(): Promise<void> {
     const shown = { numbers: this.#numbers, bodies: this.#bodies };
     if (shown.numbers === 0 && shown.bodies === 0) return;
     this.#numbers = 0;
     this.#bodies = 0;
-    await this.keep?.(shown);
+    await this.store?.(shown);
   }
 }
 
-const sights = new WeakMap<Request, Disclosure>();
+const disclosures = new WeakMap<Request, Disclosure>();
 
-export function setDisclosure(request: Request, sight: Disclosure): void {
-  sights.set(request, sight);
+/** Attaches the disclosure to the request. */
+export function setDisclosure(request: Request, disclosure: Disclosure): void {
+  disclosures.set(request, disclosure);
 }
 
-/** Nothing is shown whole to a request that was given no sight. */
+/** Returns the disclosure of the request. Without one, every value is masked. */
 export function getDisclosure(request: Request): Disclosure {
-  return sights.get(request) ?? new Disclosure();
+  return disclosures.get(request) ?? new Disclosure();
 }
 
-/** The sight of the request's key. */
+/** The disclosure of the request. */
 export const CurrentDisclosure = createParamDecorator((_: unknown, context: ExecutionContext): Disclosure => {
   return getDisclosure(context.switchToHttp().getRequest<Request>());
 });

@@ -1,7 +1,7 @@
 const SHOWN = 3;
 const FULLY_MASKED_LENGTH = 6;
 
-/** A phone number as everybody without `reveal` sees it: its last three characters, or none if it has six or fewer. */
+/** Masks all but the last three characters of a phone number, or all if it has six or fewer. */
 export function maskNumber(number: string): string {
   const characters = [...number];
   const shown = characters.length > FULLY_MASKED_LENGTH ? characters.slice(-SHOWN) : [];

@@ -3,7 +3,7 @@ import type { Disclosure } from './disclosure.js';
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** The bytes of a body as JSON can carry them; only shown with the scope `reveal`. */
+/** A raw body as JSON fields, present only with the scope `reveal`. */
 export class BodyResponse {
   @ApiPropertyOptional({
     description: 'The body as received. Only with the scope `reveal`.',
@@ -13,12 +13,12 @@ export class BodyResponse {
 
   @ApiPropertyOptional({
     enum: ['utf-8', 'base64'],
-    description: 'How `body` is to be read: as the text it is, or base64 where it is no UTF-8.',
+    description: 'Encoding of `body`: the text itself, or base64 if the bytes are not UTF-8.',
   })
   body_encoding?: 'utf-8' | 'base64';
 
-  static from(this: void, received: Buffer, sight: Disclosure): BodyResponse {
-    const body = sight.body(received);
+  static from(this: void, received: Buffer, disclosure: Disclosure): BodyResponse {
+    const body = disclosure.body(received);
     if (!body) return {};
     try {
       return { body: decoder.decode(body), body_encoding: 'utf-8' };

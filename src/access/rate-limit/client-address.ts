@@ -3,17 +3,18 @@ import { Inject, Injectable } from '@nestjs/common';
 import { CONFIG, type Config } from '../../config/config.js';
 import { type Address, isInRanges, parseAddress } from '../../config/ip-ranges.js';
 
-/** The one place that says which address a request comes from. It is personal data: it is compared and counted, never logged. */
+/**
+ * Determines the client address of a request. The address is personal data: it is compared and counted, never logged.
+ */
 @Injectable()
 export class ClientAddress {
   constructor(@Inject(CONFIG) private readonly config: Config) {}
 
   /**
-   * The address at the other end of the connection, unless that is a proxy that is trusted: then the one that it says it was
-   * asked from, which it wrote last into X-Forwarded-For, and so on back to the first that is not trusted. What a client
-   * itself put there stands further to the left, and is not reached.
+   * Starts with the peer of the connection. While the address is a trusted proxy, the next entry of X-Forwarded-For
+   * from the right replaces it. Entries that a client forged stand further to the left and are never read.
    *
-   * @returns undefined if that is no address
+   * @returns undefined if the result is not an IP address
    */
   of({ socket, headers }: IncomingMessage): Address | undefined {
     let address = parseAddress(socket.remoteAddress ?? '');

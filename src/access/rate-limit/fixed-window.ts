@@ -1,24 +1,25 @@
+/** Length of a window. */
 export const WINDOW_S = 60;
 
-/** What somebody has of a quota after taking from it. */
+/** State of a client's window after a request. */
 export interface WindowState {
-  readonly quota: FixedWindowCounter;
+  readonly counter: FixedWindowCounter;
   readonly isExceeded: boolean;
   readonly remaining: number;
-  /** Until all of it is there again. */
+  /** Time until the window ends and the whole limit is available again. */
   readonly seconds: number;
 }
 
 interface Window {
-  taken: number;
+  count: number;
   readonly endsAt: number;
 }
 
 /**
- * So many requests a minute for each of those who are counted. A minute begins with the first request.
+ * Limits the requests per minute of each client. A window begins with the first request.
  *
- * Memory is bounded whoever knocks: beyond `capacity` the counter that would have ended first is given up. As all last equally
- * long, the map has them in the order in which they end.
+ * Memory is bounded: beyond `capacity` the window that ends first is dropped. All windows have the same length, so the
+ * map holds them in the order of their ends.
  */
 export class FixedWindowCounter {
   readonly #windows = new Map<string, Window>();
@@ -29,32 +30,33 @@ export class FixedWindowCounter {
     private readonly capacity = 20_000,
   ) {}
 
-  /** How many are counted at present. */
+  /** Number of windows in memory. */
   get size(): number {
     return this.#windows.size;
   }
 
-  take(who: string, now = Math.floor(performance.now())): WindowState {
-    let window = this.#windows.get(who);
-    if (!window || window.endsAt <= now) window = this.begin(who, now);
-    const isExceeded = window.taken >= this.limit;
-    if (!isExceeded) window.taken += 1;
+  /** Counts a request of the client if its limit is not exceeded. */
+  hit(key: string, now = Math.floor(performance.now())): WindowState {
+    let window = this.#windows.get(key);
+    if (!window || window.endsAt <= now) window = this.begin(key, now);
+    const isExceeded = window.count >= this.limit;
+    if (!isExceeded) window.count += 1;
     return {
-      quota: this,
+      counter: this,
       isExceeded,
-      remaining: this.limit - window.taken,
+      remaining: this.limit - window.count,
       seconds: Math.ceil((window.endsAt - now) / 1000),
     };
   }
 
-  private begin(who: string, now: number): Window {
-    this.#windows.delete(who);
+  private begin(key: string, now: number): Window {
+    this.#windows.delete(key);
     for (const [other, { endsAt }] of this.#windows) {
       if (endsAt > now && this.#windows.size < this.capacity) break;
       this.#windows.delete(other);
     }
-    const window = { taken: 0, endsAt: now + WINDOW_S * 1000 };
-    this.#windows.set(who, window);
+    const window = { count: 0, endsAt: now + WINDOW_S * 1000 };
+    this.#windows.set(key, window);
     return window;
   }
 }

@@ -8,8 +8,8 @@ import { ClientAddress } from './client-address.js';
 import { FixedWindowCounter, type WindowState, WINDOW_S } from './fixed-window.js';
 
 /**
- * How often one may ask. Nobody who has the right token or key is ever held up by the failures of others, even of those who
- * come from the same address.
+ * Enforces the rate limits. Failures never limit a client with a valid token or key, not even failures from its own
+ * address.
  */
 @Injectable()
 export class RateLimiter {
@@ -22,32 +22,32 @@ export class RateLimiter {
     private readonly address: ClientAddress,
     private readonly metrics: Metrics,
   ) {
-    this.#perAddress = quotaOf('address', config.rateLimitPerAddress);
-    this.#perKey = quotaOf('key', config.rateLimitPerKey);
-    this.#failures = quotaOf('failures', config.rateLimitFailures);
+    this.#perAddress = createCounter('address', config.rateLimitPerAddress);
+    this.#perKey = createCounter('key', config.rateLimitPerKey);
+    this.#failures = createCounter('failures', config.rateLimitFailures);
   }
 
   /**
-   * Counts a request that came with a known key.
+   * Counts a request with a valid API key.
    *
    * @throws Problem `too_many_requests`
    */
   admit(request: IncomingMessage, response: ServerResponse, keyName: string): void {
-    const shares: WindowState[] = [];
-    if (this.#perAddress) shares.push(this.#perAddress.take(this.networkOf(request)));
-    if (this.#perKey && !shares[0]?.isExceeded) shares.push(this.#perKey.take(keyName));
-    this.tell(response, shares, 'Too many requests');
+    const states: WindowState[] = [];
+    if (this.#perAddress) states.push(this.#perAddress.hit(this.networkOf(request)));
+    if (this.#perKey && !states[0]?.isExceeded) states.push(this.#perKey.hit(keyName));
+    this.report(response, states, 'Too many requests');
   }
 
   /**
-   * Counts a request that came with a token or key that opens nothing.
+   * Counts a request with an invalid token or key.
    *
    * @throws Problem `too_many_requests`
    */
   countFailure(request: IncomingMessage, response: ServerResponse): void {
     if (!this.#failures) return;
-    const share = this.#failures.take(this.networkOf(request));
-    if (share.isExceeded) this.tell(response, [share], 'Too many wrong tokens or keys');
+    const state = this.#failures.hit(this.networkOf(request));
+    if (state.isExceeded) this.report(response, [state], 'Too many wrong tokens or keys');
   }
 
   private networkOf(request: IncomingMessage): string {
@@ -55,25 +55,25 @@ export class RateLimiter {
     return address ? networkOf(address) : 'unknown';
   }
 
-  /** In the headers of draft-ietf-httpapi-ratelimit-headers-11. */
-  private tell(response: ServerResponse, shares: readonly WindowState[], excess: string): void {
-    if (shares.length === 0) return;
-    const policies = shares.map(({ quota: { name, limit } }) => `"${name}";q=${limit};w=${WINDOW_S}`);
-    const rests = shares.map(({ quota, remaining, seconds }) => `"${quota.name}";r=${remaining};t=${seconds}`);
+  /** Sets the headers of draft-ietf-httpapi-ratelimit-headers-11, and rejects a request beyond a limit. */
+  private report(response: ServerResponse, states: readonly WindowState[], excess: string): void {
+    if (states.length === 0) return;
+    const policies = states.map(({ counter: { name, limit } }) => `"${name}";q=${limit};w=${WINDOW_S}`);
+    const remainders = states.map(({ counter, remaining, seconds }) => `"${counter.name}";r=${remaining};t=${seconds}`);
     response.setHeader('RateLimit-Policy', policies.join(', '));
-    response.setHeader('RateLimit', rests.join(', '));
-    const exceeded = shares.find(({ isExceeded }) => isExceeded);
+    response.setHeader('RateLimit', remainders.join(', '));
+    const exceeded = states.find(({ isExceeded }) => isExceeded);
     if (!exceeded) return;
-    const { quota, seconds } = exceeded;
-    this.metrics.rateLimited.inc({ limit: quota.name });
+    const { counter, seconds } = exceeded;
+    this.metrics.rateLimited.inc({ limit: counter.name });
     response.setHeader('Retry-After', String(seconds));
     throw new Problem(
       'too_many_requests',
-      `${excess}: at most ${quota.limit} a minute. Try again in ${seconds} seconds.`,
+      `${excess}: at most ${counter.limit} a minute. Try again in ${seconds} seconds.`,
     );
   }
 }
 
-function quotaOf(name: string, limit: number): FixedWindowCounter | undefined {
+function createCounter(name: string, limit: number): FixedWindowCounter | undefined {
   return limit > 0 ? new FixedWindowCounter(name, limit) : undefined;
 }

@@ -2,9 +2,9 @@ import type { ValidationError } from 'class-validator';
 import type { FieldError } from './problem.js';
 
 /**
- * Turns what class-validator found on an object, and on what is in it, into one line per fault.
+ * Flattens the errors of class-validator into one entry per fault.
  *
- * @param parent where that object stands, if it is a part of something: `rows[1]`
+ * @param parent path of the object within the request, such as `rows[1]`
  */
 export function toFieldErrors(errors: readonly ValidationError[], parent?: string): FieldError[] {
   return errors.flatMap((error) => {
@@ -13,13 +13,13 @@ export function toFieldErrors(errors: readonly ValidationError[], parent?: strin
   });
 }
 
-/** The items of a list are named by their numbers. */
+/** Returns the path of a field; an item of a list has its index as name. */
 export function pathOf(name: string, parent?: string): string {
   if (!parent) return name;
   return /^\d+$/.test(name) ? `${parent}[${name}]` : `${parent}.${name}`;
 }
 
-/** What is no string fails every rule about strings too; saying so once is clearer. */
+/** A value that is not a string fails every rule for strings, so only the first message is useful. */
 function messagesOf({ constraints = {} }: ValidationError): string[] {
   if (constraints['whitelistValidation']) return ['is not a known parameter'];
   if (constraints['isString']) return [constraints['isString']];
@@ -31,8 +31,8 @@ function nameOf({ property, constraints }: ValidationError): string {
 }
 
 /**
- * An unknown parameter's or field's name is the client's own text, and may be anything: it is told if it looks like a name. One with
- * a number in it may be the name and the value, run together.
+ * Returns the name of an unknown field if it looks like a name. It is the client's text and may be anything; with a
+ * long number in it, it may be a name and a value run together.
  */
 export function safeFieldName(name: string): string {
   return /^[a-z_][\w.[\]-]{0,60}$/i.test(name) && !/\d{5}/.test(name) ? name : '(unnamed)';

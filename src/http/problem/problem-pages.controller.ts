@@ -2,7 +2,7 @@ import { Controller, Get, Header, Param, Redirect } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
 import { isRetryable, Problem, type ProblemCode, PROBLEMS } from './problem.js';
 
-/** What a person may open beside Swagger UI. */
+/** Pages for people, besides Swagger UI. */
 @Controller()
 @ApiExcludeController()
 export class PagesController {
@@ -10,7 +10,7 @@ export class PagesController {
   @Redirect('/docs')
   openDocs(): void {}
 
-  /** The page that the `type` of a problem leads to. */
+  /** The page that the `type` of a problem names. */
   @Get('docs/problems/:code')
   @Header('Content-Type', 'text/plain; charset=utf-8')
   explainProblem(@Param('code') code: string): string {

@@ -5,7 +5,7 @@ import { Problem, PROBLEMS } from './problem.js';
 import { requestIdOf, routeOf } from '../request-id.js';
 import { sendProblem } from './send-problem.js';
 
-/** Turns whatever a request ends with into `application/problem+json`; what is our own fault is logged, without values. */
+/** Turns every error of a request into `application/problem+json`, and logs faults of the service without values. */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
   readonly #logger = new Logger('Http');
@@ -18,8 +18,8 @@ export class ProblemFilter implements ExceptionFilter {
     }
     const problem = toProblem(error);
     const { status } = PROBLEMS[problem.code];
-    const isOurChoice = error instanceof Problem && error.cause === undefined; // such as: too many are at it
-    if (status >= 500 && !isOurChoice) {
+    const isDeliberate = error instanceof Problem && error.cause === undefined; // such as an overload
+    if (status >= 500 && !isDeliberate) {
       const request = host.switchToHttp().getRequest<Request>();
       const route = routeOf(request);
       this.#logger.error('request failed', {
@@ -37,15 +37,15 @@ export class ProblemFilter implements ExceptionFilter {
 function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (isDatabaseUnavailable(error))
-    return new Problem('service_unavailable', 'The database cannot be reached now, or too many requests wait for it.');
+    return new Problem('service_unavailable', 'The database is unavailable, or too many requests wait for it.');
   const status = statusOf(error);
-  // Beside our own problems only Express's refusal of a path that is no UTF-8 comes as 400: such a path leads nowhere.
+  // A 400 of Express means that the path is not UTF-8, so it matches nothing.
   if (status === 404 || status === 400) return new Problem('not_found', 'There is nothing here.');
   if (status >= 400 && status < 500) return new Problem('invalid_request', 'The request is malformed.');
-  return new Problem('internal_error', 'Something went wrong on our side.');
+  return new Problem('internal_error', 'The service has a fault.');
 }
 
-/** The framework's errors, and those of Express's own parsers, which carry a `status`. */
+/** Returns the status of an error of Nest, or of an error of Express, which has a `status`. */
 function statusOf(error: unknown): number {
   if (error instanceof HttpException) return error.getStatus();
   const status: unknown = error instanceof Error && 'status' in error ? error.status : undefined;

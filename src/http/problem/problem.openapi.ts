@@ -77,14 +77,14 @@ export function ApiProblems(...codes: ProblemCode[]): MethodDecorator & ClassDec
   );
 }
 
-/** Where a limit is set. */
+/** Headers of a rate limit. */
 export const RATE_LIMITS = {
   'RateLimit-Policy': {
     description: 'Each limit: how many requests (`q`) in how many seconds (`w`).',
     schema: { type: 'string', example: '"address";q=60000;w=60, "key";q=30000;w=60' },
   },
   RateLimit: {
-    description: 'What is left of each (`r`), and in how many seconds all of it is there again (`t`).',
+    description: 'Remaining requests of each limit (`r`), and seconds until it resets (`t`).',
     schema: { type: 'string', example: '"address";r=59958;t=27, "key";r=29990;t=31' },
   },
 };
@@ -104,7 +104,7 @@ interface ProblemResponse {
   content: Record<string, object>;
 }
 
-/** The response with this status, which tells of these problems. */
+/** Describes the response with this status and these problems. */
 export function describeStatus(status: number, codes: readonly ProblemCode[]): ProblemResponse {
   return {
     description: codes.map((code) => `\`${code}\`: ${PROBLEMS[code].meaning}`).join('\n\n'),

@@ -6,7 +6,7 @@ import { ID_HEADER, requestIdOf } from '../request-id.js';
 
 const RETRY_AFTER_S = 5;
 
-/** Who is told before all is sent may go on sending for so long. */
+/** How long to keep reading the rest of a request after an early response. */
 const LINGER_MS = 2_000;
 
 /** Answers with `application/problem+json` (RFC 9457). */
@@ -19,7 +19,7 @@ export function sendProblem(response: ServerResponse, problem: Problem): void {
   end(response, body);
 }
 
-/** A connection that is closed while something arrives is reset, and the answer is lost with it: the rest is read first. */
+/** Reads the rest of the request first: closing a connection with unread data resets it, and the response is lost. */
 function end(response: ServerResponse, body: string): void {
   const { req: request } = response;
   if (request.complete) {
@@ -30,7 +30,7 @@ function end(response: ServerResponse, body: string): void {
   finished(request.resume(), { signal: AbortSignal.timeout(LINGER_MS) }, () => response.end());
 }
 
-/** Answers where Node has no response to answer with, and closes the connection. */
+/** Writes a problem to a socket for which Node has no response, and closes the connection. */
 export function sendProblemRaw(socket: Socket, problem: Problem, id: string): void {
   const { status } = PROBLEMS[problem.code];
   const body = renderProblem(problem, id);

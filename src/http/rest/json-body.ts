@@ -14,7 +14,7 @@ import { pathOf, safeFieldName } from '../problem/field-errors.js';
 import { type FieldError, Problem, type ProblemCode } from '../problem/problem.js';
 import { ApiProblems } from '../problem/problem.openapi.js';
 
-/** The largest sensible question: a thousand cases, each asked for by three ids of 800 bytes, some of them escaped. */
+/** Fits the largest useful request: a thousand cases with three ids of 800 bytes each, some of them escaped. */
 const LIMIT_BYTES = 4 * 1024 * 1024;
 
 const parse = promisify(
@@ -25,12 +25,12 @@ const parse = promisify(
   ) => void,
 );
 
-/** No question of this API is deeper, or has more items in a list, or more fields in an object, than that. */
+/** No request of this API is nested deeper, or has more items in a list or more fields in an object. */
 const MAX_DEPTH = 3;
 const MAX_ITEMS = 1000;
 const MAX_FIELDS = 20;
 
-/** What the parser calls its errors, and what they are called here. */
+/** Problems of the parser's error types. */
 const PROBLEM_OF: Readonly<Record<string, readonly [ProblemCode, string]>> = {
   'entity.parse.failed': ['not_json', 'The body is not JSON.'],
   'entity.too.large': ['body_too_large', `The body has more than ${LIMIT_BYTES} bytes.`],
@@ -40,7 +40,7 @@ const PROBLEM_OF: Readonly<Record<string, readonly [ProblemCode, string]>> = {
   'charset.unsupported': ['unsupported_media_type', 'The body must be UTF-8.'],
 };
 
-/** Reads the body only once the guards have let the request in. */
+/** Parses the body after the guards have admitted the request. */
 @Injectable()
 class JsonBodyInterceptor implements NestInterceptor {
   async intercept(context: ExecutionContext, next: CallHandler): Promise<ReturnType<CallHandler['handle']>> {
@@ -64,7 +64,7 @@ class JsonBodyInterceptor implements NestInterceptor {
   }
 }
 
-/** An endpoint whose body is a JSON object of at most 4 MiB. */
+/** Declares an endpoint whose body is a JSON object of at most 4 MiB. */
 export function JsonBody(): MethodDecorator {
   return applyDecorators(
     UseInterceptors(JsonBodyInterceptor),
@@ -74,8 +74,8 @@ export function JsonBody(): MethodDecorator {
 }
 
 /**
- * Finds what no question needs, before anything looks at each of it: validation takes far longer than parsing, and a small
- * body can hold a great deal to validate.
+ * Finds the first part that exceeds the limits. This runs before validation, which takes far longer than parsing: a
+ * small body can contain a great many values to validate.
  */
 function findLimitViolation(value: unknown, path: string, depth: number): FieldError | undefined {
   if (typeof value !== 'object' || value === null) return undefined;

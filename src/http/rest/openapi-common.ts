@@ -1,7 +1,7 @@
 import type { OpenAPIObject } from '@nestjs/swagger';
 import { describeStatus, RATE_LIMITS } from '../problem/problem.openapi.js';
 
-/** Under this name the document tells which scope an operation needs: OpenAPI 3.0 has no word for it. */
+/** Extension that states the scope of an operation; OpenAPI 3.0 has no field for it. */
 export const SCOPE_EXTENSION = 'x-scope';
 
 type OperationObject = NonNullable<OpenAPIObject['paths'][string]['get']>;
@@ -26,7 +26,7 @@ const LINK = {
   },
 };
 
-/** Adds what is true of every operation, and in words the scope that the extension names. */
+/** Adds the headers and responses that all operations share, and a sentence with the scope of the extension. */
 export function addCommonResponses(document: OpenAPIObject): OpenAPIObject {
   for (const [path, methods] of Object.entries(document.paths)) {
     for (const [method, operation] of Object.entries(methods) as [string, OperationObject][]) {
@@ -75,7 +75,7 @@ function hasCursor({ $ref = '' }: Schema = {}, schemas: Schemas): boolean {
   return 'next_cursor' in properties;
 }
 
-/** A header without which there is no such answer. */
+/** A header that every such response has. */
 function always(description: string, schema: object): object {
   return { description, required: true, schema };
 }

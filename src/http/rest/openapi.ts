@@ -1,5 +1,6 @@
 import type { INestApplication } from '@nestjs/common';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
+import { refuseOtherMethods } from './method-not-allowed.js';
 import { addCommonResponses } from './openapi-common.js';
 
 const description = `Receives AI Rudder's workflow notifications and answers whether a case is done.
@@ -59,9 +60,11 @@ export function renderOpenApi(app: INestApplication): string {
   return `${JSON.stringify(buildOpenApi(app), null, 2)}\n`;
 }
 
-/** Serves Swagger UI at /docs and the document at /openapi.json. */
+/** Serves Swagger UI at /docs and the document at /openapi.json, and refuses methods that are not in the document. */
 export function serveOpenApi(app: INestApplication): void {
-  SwaggerModule.setup('docs', app, buildOpenApi(app), {
+  const document = buildOpenApi(app);
+  app.use(refuseOtherMethods(document));
+  SwaggerModule.setup('docs', app, document, {
     jsonDocumentUrl: 'openapi.json',
     customSiteTitle: 'AI Rudder notifications',
     swaggerOptions: { displayRequestDuration: true, tryItOutEnabled: true, defaultModelsExpandDepth: 0 },

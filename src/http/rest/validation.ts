@@ -2,13 +2,13 @@ import { type ArgumentMetadata, ValidationPipe } from '@nestjs/common';
 import { toFieldErrors } from '../problem/field-errors.js';
 import { type FieldError, Problem } from '../problem/problem.js';
 
-/** Nobody mends more at once. */
+/** Maximum number of errors in one response. */
 const MAX_ERRORS = 100;
 
-/** Parameters of an endpoint that takes none: any is unknown, and unknown ones are refused, not ignored. */
+/** Query of an endpoint without parameters. Every parameter is unknown and therefore rejected. */
 export class NoQuery {}
 
-/** Judges parameters by their class. What is wrong is told where; what is unknown is refused. */
+/** Validates parameters against their class, names each fault, and rejects unknown parameters. */
 export class RequestValidation extends ValidationPipe {
   constructor() {
     super({
@@ -20,13 +20,13 @@ export class RequestValidation extends ValidationPipe {
   }
 
   override async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
-    if (metadata.type === 'query') refuseInheritedNames(value as object);
+    if (metadata.type === 'query') rejectInheritedNames(value as object);
     return super.transform(value, metadata);
   }
 }
 
-/** class-validator would take a parameter called `constructor` for a known one: every object has it. */
-function refuseInheritedNames(query: object): void {
+/** class-validator accepts a parameter called `constructor`, because every object has that property. */
+function rejectInheritedNames(query: object): void {
   const inherited = Object.keys(query).filter((name) => name in Object.prototype);
   if (inherited.length > 0) throw toProblem(inherited.map((path) => ({ path, message: 'is not a known parameter' })));
 }

@@ -1,20 +1,20 @@
 import { createServer, type RequestListener } from 'node:http';
 import { ExpressAdapter } from '@nestjs/platform-express';
 
-/** From the connection, or the first byte after an earlier answer. */
+/** Measured from the connection, or from the first byte after the previous response. */
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 15_000;
-/** How often Node looks for those that take longer: its own 30 s would let them stay for 45. */
+/** Interval of Node's timeout checks. With the default of 30 s a timeout of 15 s could take 45 s. */
 const CHECK_INTERVAL_MS = 1_000;
-/** Longer than what stands in front usually keeps a connection: else that one may send on a connection just closed. */
+/** Longer than the idle timeout of common load balancers, so that the balancer closes first. */
 const KEEP_ALIVE_TIMEOUT_MS = 65_000;
-/** A client that takes nothing of its answer for so long is gone, or as good as that. */
+/** A client that reads nothing for this long is considered disconnected. */
 const STALL_TIMEOUT_MS = 60_000;
-/** Each takes some kilobytes, and a file descriptor. */
+/** A connection needs some kilobytes and a file descriptor. */
 const MAX_CONNECTIONS = 10_000;
 const MAX_HEADERS = 100;
 
-/** Express, on a server that lets nobody take as long as they like. Node itself bounds all headers together at 16 KiB. */
+/** Express adapter whose server enforces time limits. Node itself limits the total size of headers to 16 KiB. */
 export class TimeLimitedExpressAdapter extends ExpressAdapter {
   override initHttpServer(): void {
     const server = createServer(
@@ -23,7 +23,7 @@ export class TimeLimitedExpressAdapter extends ExpressAdapter {
         headersTimeout: HEADERS_TIMEOUT_MS,
         requestTimeout: REQUEST_TIMEOUT_MS,
         keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-        requireHostHeader: false, // it is required, but Node's own refusal would be no problem details: see refuseHostless
+        requireHostHeader: false, // `requireHostHeader` rejects with problem details instead
       },
       this.getInstance<RequestListener>(),
     );
