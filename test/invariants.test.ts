@@ -7,7 +7,7 @@ import { newId } from '../src/database/ids.js';
 import { inOrderOfReceipt } from '../src/ingest/write/fold.js';
 import { ErasureFilter } from '../src/ingest/erasure/erasure-filter.js';
 import { Names } from '../src/ingest/write/label-reconciler.js';
-import { judge, type Notification } from '../src/ingest/notification/notification.js';
+import { type Notification, parseNotification } from '../src/ingest/notification/notification.js';
 import { type WriteObserver, Writer } from '../src/ingest/write/writer.js';
 import { Metrics } from '../src/metrics/metrics.js';
 import { IS_LONG } from './support/chaos.js';
@@ -283,8 +283,8 @@ function toNotification({ caseId, time, content, name }: Kinds): Notification {
     };
   });
   const body = Buffer.from(JSON.stringify(notification({ case_id: caseId, workflow_name: name, rows })));
-  return judge(
+  return parseNotification(
     { id: newId(), receivedAt: new Date(Date.UTC(2026, 0, 1, 0, 0, time)), kind: 'workflow-list-completion' },
     body,
-  );
+  ) as Notification;
 }

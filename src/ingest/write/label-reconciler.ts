@@ -7,7 +7,7 @@ import { Metrics } from '../../metrics/metrics.js';
 import { type NameRows, olderOf, type Renaming, writeBatch } from './batch.js';
 import { Connection, type Statement } from '../../database/connection.js';
 import { type Batch, fold } from './fold.js';
-import { judgeAgain, type Kind, type Notification } from '../notification/notification.js';
+import { type Kind, type Notification, parseNotification } from '../notification/notification.js';
 import { Rejection } from '../notification/rejection.js';
 import { withRetry } from '../../database/retry.js';
 import { ALL_SEE, HAVE_ENDED, READ_NEWER } from './label-reconciler.sql.js';
@@ -106,7 +106,7 @@ export class Names {
         connection.query<Row>(READ_NEWER, [workflowId, ...after, ...before, PAGE_SIZE]),
       );
       for (const { id, kind, received_at: receivedAt, body } of rows) {
-        const judged = judgeAgain({ id, kind, receivedAt }, body);
+        const judged = parseNotification({ id, kind, receivedAt }, body);
         if (!(judged instanceof Rejection)) newest.add(judged);
       }
       const last = rows.at(-1);

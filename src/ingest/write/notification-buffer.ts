@@ -27,7 +27,7 @@ export type Acceptance = Outcome | 'spooled';
 interface Entry {
   readonly notification: Notification;
   readonly addedAt: number;
-  readonly accept: (acceptance: Acceptance) => void;
+  readonly accept: (result: Acceptance | Rejection) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -42,7 +42,7 @@ interface Entry {
  * longer than `COMMIT_LIMIT_MS`, batches go to the spool, until the `Drainer` has found that PostgreSQL takes them again.
  *
  * **What a caller may rely on.** `add` returns once the notification is durable: committed in PostgreSQL, or fsynced in
- * the spool. It throws a Refusal if PostgreSQL will never take it, and a Problem `service_unavailable` if neither took
+ * the spool. It returns a Rejection if PostgreSQL will never take it, and throws a Problem `service_unavailable` if neither took
  * it; then nothing was promised. A commit that was given up may still happen, and the spool holds the same notification
  * then: the writer makes one row of the two. Every notification is settled, also at the end (`close`).
  */
@@ -72,8 +72,8 @@ export class NotificationBuffer {
     return this.#spoolingSince !== undefined;
   }
 
-  /** @throws Refusal; Problem `service_unavailable` */
-  async add(notification: Notification): Promise<Acceptance> {
+  /** @throws Problem `service_unavailable` */
+  async add(notification: Notification): Promise<Acceptance | Rejection> {
     if (this.#isClosed) throw new Problem('service_unavailable', 'The service is being stopped.');
     return new Promise((accept, reject) => {
       this.#waiting.push({ notification, addedAt: performance.now(), accept, reject });
@@ -182,7 +182,7 @@ export class NotificationBuffer {
         const entry = take(notification);
         if (entry) this.retryLater(entry);
       },
-      onRejected: (notification, error) => take(notification)?.reject(databaseRejection(notification.body, error)),
+      onRejected: (notification, error) => take(notification)?.accept(databaseRejection(notification.body, error)),
     };
   }
 

@@ -5,7 +5,7 @@ import { canWrite } from '../../database/write-probe.js';
 import { describeError, isDatabaseUnavailable, isPossiblyDataError } from '../../database/errors.js';
 import { withTimeout } from '../../database/timeout.js';
 import { NotificationBuffer } from './notification-buffer.js';
-import { judgeAgain, type Notification, type Receipt } from '../notification/notification.js';
+import { type Notification, parseNotification, type Receipt } from '../notification/notification.js';
 import { QuarantineWriter } from '../quarantine/quarantine-writer.js';
 import { Rejection, databaseRejection } from '../notification/rejection.js';
 import type { Spooled } from '../spool/spool-reader.js';
@@ -113,9 +113,9 @@ export class SpoolDrainer {
     const refusals: { key: Buffer; receipt: Receipt; refusal: Rejection }[] = [];
     const done: Buffer[] = [];
     for (const { key, record } of found) {
-      const judged = judgeSpooled(record);
-      if (judged instanceof Rejection) refusals.push({ key, receipt: record.receipt, refusal: judged });
-      else keys.set(judged, key);
+      const parsed = parseSpooled(record);
+      if (parsed instanceof Rejection) refusals.push({ key, receipt: record.receipt, refusal: parsed });
+      else keys.set(parsed, key);
     }
     const keyOf = (notification: Notification): Buffer => keys.get(notification) as Buffer;
     const report: WriteObserver = {
@@ -136,7 +136,9 @@ export class SpoolDrainer {
   }
 }
 
-/** Of what was accepted the bytes alone count. */
-function judgeSpooled({ receipt, body, refusal }: Spooled['record']): Notification | Rejection {
-  return refusal ? new Rejection(refusal.reason, refusal.message, body, refusal.errors) : judgeAgain(receipt, body);
+/** An accepted body is parsed again by the current rules; a rejected one keeps its rejection. */
+function parseSpooled({ receipt, body, refusal }: Spooled['record']): Notification | Rejection {
+  return refusal
+    ? new Rejection(refusal.reason, refusal.message, body, refusal.errors)
+    : parseNotification(receipt, body);
 }

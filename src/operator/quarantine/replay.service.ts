@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { QuarantinedNotificationEntity } from '../../database/entities.js';
 import type { Outcome } from '../../ingest/write/batch.js';
-import { judgeAgain, type Kind, type Notification } from '../../ingest/notification/notification.js';
+import { type Kind, type Notification, parseNotification } from '../../ingest/notification/notification.js';
 import { LOCK_USAGE } from '../../ingest/quarantine/quarantine.sql.js';
 import { Rejection, databaseRejection } from '../../ingest/notification/rejection.js';
 import { errorsOf, keyOf } from '../../ingest/quarantine/quarantined-body.js';
@@ -99,9 +99,9 @@ export class ReplayService {
     const refused = new Map<string, Rejection>();
     const passing: Notification[] = [];
     for (const { id, kind, first_received_at: receivedAt, body } of rows) {
-      const judged = judgeAgain({ id, kind: kind as Kind, receivedAt }, body);
-      if (judged instanceof Rejection) refused.set(id, judged);
-      else passing.push(judged);
+      const parsed = parseNotification({ id, kind: kind as Kind, receivedAt }, body);
+      if (parsed instanceof Rejection) refused.set(id, parsed);
+      else passing.push(parsed);
     }
     const report: WriteObserver = {
       onCommitted: (outcomes) => outcomes.forEach((outcome, { id }) => written.set(id, outcome)),
