@@ -1,13 +1,8 @@
-import type {
-  CaseNodeTaskEntity,
-  NodeTaskEntity,
-  NotificationEntity,
-  Verdict,
-  WorkflowEntity,
-} from '../../database/entities.js';
+import type { CaseNodeTaskEntity, NotificationEntity, Verdict, WorkflowEntity } from '../../database/entities.js';
 import { encodeColumns } from '../../database/binary-arrays.js';
 import type { Connection } from '../../database/connection.js';
 import type { Batch } from './fold.js';
+import type { Labels } from './labels.js';
 import type { Notification } from '../notification/notification.js';
 import {
   CASE_NODE_TASK,
@@ -25,12 +20,6 @@ import {
  */
 export type Outcome = Verdict | 'known' | 'erased';
 export type Outcomes = ReadonlyMap<Notification, Outcome>;
-
-/** Names of workflows and node tasks, each as its newest delivery has it. */
-export interface NameRows {
-  readonly workflows: readonly WorkflowEntity[];
-  readonly nodeTasks: readonly NodeTaskEntity[];
-}
 
 /** A transaction gave a workflow, or node tasks in it, other names than they had. */
 export interface Renaming {
@@ -53,14 +42,9 @@ export interface Written {
  *
  * @param knownErasures those that the batch has been rid of
  */
-export async function writeBatch(
-  connection: Connection,
-  batch: Batch,
-  names: NameRows,
-  knownErasures: number,
-): Promise<Written> {
+export async function writeBatch(connection: Connection, batch: Batch, knownErasures: number): Promise<Written> {
   type Row = { lost: string | null; renamed: string | null; transaction: string | null };
-  const rows = await connection.query<Row>(WRITE_BATCH, [...encodeBatch(batch, names), knownErasures]);
+  const rows = await connection.query<Row>(WRITE_BATCH, [...encodeBatch(batch), knownErasures]);
   const outcomes = new Map<Notification, Outcome>(batch.alreadyStored.map((notification) => [notification, 'known']));
   const lost = new Set(rows.map((row) => row.lost));
   for (const { notification, case_ref, verdict } of batch.notifications) {
@@ -68,13 +52,13 @@ export async function writeBatch(
   }
   const renamings = rows.flatMap(({ renamed: workflowId, transaction }) =>
     workflowId !== null && transaction !== null
-      ? [{ workflowId, transaction, since: oldestIn(names, workflowId) }]
+      ? [{ workflowId, transaction, since: oldestIn(batch.labels, workflowId) }]
       : [],
   );
   return { outcomes, renamings };
 }
 
-function oldestIn({ workflows, nodeTasks }: NameRows, workflowId: string): Naming {
+function oldestIn({ workflows, nodeTasks }: Labels, workflowId: string): Naming {
   const namings: Naming[] = [...workflows, ...nodeTasks].filter(({ workflow_id }) => workflow_id === workflowId);
   return namings.reduce(olderOf);
 }
@@ -86,10 +70,10 @@ export function olderOf(one: Naming, other: Naming): Naming {
 }
 
 /** In the order of the parameters of `WRITE_BATCH`, but for the last one. */
-function encodeBatch(batch: Batch, { workflows, nodeTasks }: NameRows): Buffer[] {
+function encodeBatch(batch: Batch): Buffer[] {
   return [
-    ...encodeColumns(workflows, WORKFLOW),
-    ...encodeColumns(nodeTasks, NODE_TASK),
+    ...encodeColumns(batch.labels.workflows, WORKFLOW),
+    ...encodeColumns(batch.labels.nodeTasks, NODE_TASK),
     ...encodeColumns(batch.newCases, NEW_CASE),
     ...encodeColumns(batch.existingCases, EXISTING_CASE),
     ...encodeColumns(batch.replacedNodeTasks.flatMap(toCaseNodeTasks), CASE_NODE_TASK),

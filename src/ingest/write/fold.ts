@@ -2,6 +2,7 @@ import { newId } from '../../database/ids.js';
 import type { CaseEntity, Verdict } from '../../database/entities.js';
 import type { Notification } from '../notification/notification.js';
 import type { Completion } from '../notification/workflow-list-completion.js';
+import { collectLabels, type Labels } from './labels.js';
 
 /** A delivery as far as its place among the others of its case goes. */
 export interface DeliveryKey {
@@ -29,6 +30,7 @@ export interface Batch {
   readonly movedCompletions: readonly CaseEntity[];
   /** Deliveries that are stored already: an earlier attempt had been committed after all. They change nothing. */
   readonly alreadyStored: readonly Notification[];
+  readonly labels: Labels;
 }
 
 interface Fold {
@@ -80,6 +82,7 @@ export function fold(
   return {
     notifications: judged,
     alreadyStored,
+    labels: collectLabels(judged.map(({ notification }) => notification)),
     newCases: all.filter(({ before }) => !before).map(({ state }) => state),
     existingCases: changed.filter(({ before }) => before).map(({ state }) => state),
     replacedNodeTasks: all.flatMap(({ state, content }) => (content ? [{ state, completion: content }] : [])),

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import type { NodeTaskEntity, WorkflowEntity } from '../../database/entities.js';
 import { describeError } from '../../database/errors.js';
 import { Metrics } from '../../metrics/metrics.js';
-import { type NameRows, olderOf, type Renaming, writeBatch } from './batch.js';
+import { olderOf, type Renaming, writeBatch } from './batch.js';
 import { Connection, type Statement } from '../../database/connection.js';
-import { type Batch, fold } from './fold.js';
+import { fold } from './fold.js';
+import { collectLabels } from './labels.js';
 import { type Kind, type Notification, parseNotification } from '../notification/notification.js';
 import { Rejection } from '../notification/rejection.js';
 import { withRetry } from '../../database/retry.js';
@@ -77,10 +77,11 @@ export class Names {
       const { horizon } = await this.poll<{ horizon: string }>(ALL_SEE, transaction, deadline);
       await this.poll(HAVE_ENDED, horizon, deadline);
     }
-    const newest = new NewestNames();
-    for (const renaming of renamings) await this.readNewer(renaming, newest);
+    const newest: Notification[] = [];
+    for (const renaming of renamings) newest.unshift(...(await this.readNewer(renaming)));
+    const batch = { ...NOTHING, labels: collectLabels(newest) };
     const { renamings: again } = await withRetry(this.metrics, async () =>
-      Connection.use(this.dataSource, async (connection) => writeBatch(connection, NOTHING, newest.rows, ALL_ERASURES)),
+      Connection.use(this.dataSource, async (connection) => writeBatch(connection, batch, ALL_ERASURES)),
     );
     return again;
   }
@@ -96,8 +97,9 @@ export class Names {
     }
   }
 
-  /** Page by page, newest first, and of each only the names are kept: there may be a day of deliveries. */
-  private async readNewer({ workflowId, since }: Renaming, newest: NewestNames): Promise<void> {
+  /** Page by page, newest first. */
+  private async readNewer({ workflowId, since }: Renaming): Promise<Notification[]> {
+    const newer: Notification[] = [];
     type Row = { id: string; kind: Kind; received_at: Date; body: Buffer };
     const after = [since.named_at.toISOString(), since.named_by];
     let before = ['infinity', since.named_by];
@@ -107,44 +109,11 @@ export class Names {
       );
       for (const { id, kind, received_at: receivedAt, body } of rows) {
         const judged = parseNotification({ id, kind, receivedAt }, body);
-        if (!(judged instanceof Rejection)) newest.add(judged);
+        if (!(judged instanceof Rejection)) newer.unshift(judged);
       }
       const last = rows.at(-1);
-      if (!last || rows.length < PAGE_SIZE) return;
+      if (!last || rows.length < PAGE_SIZE) return newer;
       before = [last.received_at.toISOString(), last.id];
-    }
-  }
-}
-
-/** The names in a batch. */
-export function namesOf({ notifications }: Batch): NameRows {
-  const newest = new NewestNames();
-  for (const { notification } of notifications.toReversed()) newest.add(notification);
-  return newest.rows;
-}
-
-/** Is given deliveries newest first: of those that name the same thing the first one counts. */
-class NewestNames {
-  readonly #workflows = new Map<string, { workflow: WorkflowEntity; nodeTasks: Map<string, NodeTaskEntity> }>();
-
-  get rows(): NameRows {
-    const named = [...this.#workflows.values()];
-    return {
-      workflows: named.map(({ workflow }) => workflow),
-      nodeTasks: named.flatMap(({ nodeTasks }) => Array.from(nodeTasks.values())),
-    };
-  }
-
-  add({ id: named_by, receivedAt: named_at, completion }: Notification): void {
-    const { workflow_id, workflow_name, rows } = completion;
-    let named = this.#workflows.get(workflow_id);
-    if (!named) {
-      named = { workflow: { workflow_id, workflow_name, named_at, named_by }, nodeTasks: new Map() };
-      this.#workflows.set(workflow_id, named);
-    }
-    for (const row of rows.toReversed()) {
-      if (named.nodeTasks.has(row.nodetask_id)) continue;
-      named.nodeTasks.set(row.nodetask_id, { workflow_id, named_at, named_by, ...row });
     }
   }
 }

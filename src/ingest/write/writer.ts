@@ -8,7 +8,7 @@ import { type Outcomes, writeBatch, type Written } from './batch.js';
 import { Connection } from '../../database/connection.js';
 import { type Batch, comesOutOfOrder, type DeliveryKey, fold, identityOf } from './fold.js';
 import { ErasureFilter } from '../erasure/erasure-filter.js';
-import { Names, namesOf } from './label-reconciler.js';
+import { Names } from './label-reconciler.js';
 import type { Notification } from '../notification/notification.js';
 import { withRetry } from '../../database/retry.js';
 import {
@@ -135,7 +135,7 @@ class BatchRejectedError extends Error {
 
 const writeAsNew: WriteStrategy = async (connection, notifications, knownErasures) => {
   const batch = fold(notifications, [], new Map());
-  return writeBatch(connection, batch, namesOf(batch), knownErasures);
+  return writeBatch(connection, batch, knownErasures);
 };
 
 const writeAsExisting: WriteStrategy = async (connection, notifications, knownErasures) =>
@@ -143,7 +143,7 @@ const writeAsExisting: WriteStrategy = async (connection, notifications, knownEr
     const stored = await lockCases(connection, notifications);
     const batch = fold(notifications, stored, await readHistories(connection, notifications, stored));
     await replaceNodeTasks(connection, batch);
-    return writeBatch(connection, batch, namesOf(batch), knownErasures);
+    return writeBatch(connection, batch, knownErasures);
   });
 
 class RollbackSignal extends Error {}
