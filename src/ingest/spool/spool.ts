@@ -107,7 +107,7 @@ export class Spool {
     const entries = encode(records);
     const added = bytesOf(entries);
     if (this.usage().bytes + added > this.#maxBytes) this.fail('full');
-    if (records.some(({ refusal }) => refusal)) this.takeShareOfRefused(added);
+    if (records.some(({ rejection }) => rejection)) this.takeShareOfRefused(added);
     this.#underWayBytes += added;
     try {
       await this.write(entries.length, added, (file) => entries.map(async ([key, value]) => file.put(key, value)));
