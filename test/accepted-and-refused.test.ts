@@ -279,7 +279,7 @@ describe('refused', () => {
     expect(answer.status).toBe(400);
     expect(answer.text.length).toBeLessThan(20_000);
     expect(answer.body['errors']).toHaveLength(101);
-    expect(answer.body['errors'].at(-1)).toEqual({ path: '', message: 'has more than the 100 faults named here' });
+    expect(answer.body['errors'].at(-1)).toEqual({ path: '', message: 'has more faults than the 100 listed here' });
     const kept = await service.get(`/v1/quarantine/${answer.body['request_id']}`);
     expect(kept.body['body']).toBe(text);
     expect(kept.body['errors']).toEqual(answer.body['errors']);

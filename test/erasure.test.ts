@@ -71,8 +71,8 @@ async function tablesWith(text: string): Promise<string[]> {
 async function spool({ app }: TestService, body: Json | string, receivedAt: Date): Promise<void> {
   const receipt = { id: newId(), kind: 'workflow-list-completion', receivedAt } as const;
   const bytes = Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
-  const refusal = { reason: 'not_json', message: 'The body is not JSON.', errors: [] } as const;
-  await app.get(Spool).append([{ receipt, body: bytes, ...(typeof body === 'string' && { refusal }) }]);
+  const rejection = { reason: 'not_json', message: 'The body is not JSON.', errors: [] } as const;
+  await app.get(Spool).append([{ receipt, body: bytes, ...(typeof body === 'string' && { rejection }) }]);
 }
 
 async function untilSpoolIsEmpty({ app }: TestService): Promise<void> {

@@ -163,7 +163,7 @@ test('told to end while a body never ends it ends in time, and logs that it has 
   await client.closed;
   expect(client.received()).toBe('');
   expect(service.process.output()).toMatch(
-    /"level":"error".*"message":"notifications not saved and not acknowledged".*"notifications":1\b/,
+    /"level":"error".*"message":"shutdown dropped unacknowledged notifications".*"notifications":1\b/,
   );
 });
 

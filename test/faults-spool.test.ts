@@ -102,7 +102,7 @@ test('a folder where no spool can be made neither stops the start nor the door, 
   await traffic.run(LOAD_MS / 4);
   expect([traffic.refused, traffic.unanswered]).toEqual([0, []]);
   expect((await readiness(service.url)).body).toMatchObject({ status: 'ready', postgres: 'up', spool: 'unwritable' });
-  expect(service.process.output()).toMatch('"message":"the spool cannot be used"');
+  expect(service.process.output()).toMatch('"message":"spool unavailable"');
 
   await stage.postgres.kill();
   await expect.poll(async () => (await traffic.post())?.status, POLL).toBe(503);
@@ -227,7 +227,7 @@ test('a damaged spool is set aside as it is, loudly, and neither stops the start
     const aside = (await readdir(folder)).find((name) => name.startsWith('spool-damaged-'));
     expect(aside, sort).toBeDefined();
     expect((await readFile(path.join(folder, aside ?? '', 'data.mdb'))).equals(bytes), sort).toBe(true);
-    expect(service.process.output()).toMatch(/"level":"error".*"message":"the spool was damaged and is set aside/);
+    expect(service.process.output()).toMatch(/"level":"error".*"message":"corrupted spool moved aside/);
     return service;
   }
 });

@@ -6,8 +6,7 @@ import { dataSourceOptions, INGEST_POOL } from '../src/database/data-source.js';
 import { newId } from '../src/database/ids.js';
 import { inOrderOfReceipt } from '../src/ingest/write/fold.js';
 import { ErasureFilter } from '../src/ingest/erasure/erasure-filter.js';
-import { Names } from '../src/ingest/write/label-reconciler.js';
-import { judge, type Notification } from '../src/ingest/notification/notification.js';
+import { type Notification, parseNotification } from '../src/ingest/notification/notification.js';
 import { type WriteObserver, Writer } from '../src/ingest/write/writer.js';
 import { Metrics } from '../src/metrics/metrics.js';
 import { IS_LONG } from './support/chaos.js';
@@ -20,8 +19,6 @@ const RUN_TIMEOUT_MS = 1_000;
 
 let database: TestDatabase;
 let dataSources: DataSource[];
-let metrics: Metrics[];
-let names: Names[];
 let writers: Writer[];
 beforeAll(async () => {
   database = await createDatabase();
@@ -30,12 +27,7 @@ beforeAll(async () => {
       new DataSource(dataSourceOptions(database.url, INGEST_POOL)).initialize(),
     ),
   );
-  metrics = dataSources.map(() => new Metrics());
-  names = dataSources.map((dataSource, replica) => new Names(dataSource, metrics[replica] as Metrics));
-  writers = dataSources.map(
-    (dataSource, replica) =>
-      new Writer(dataSource, names[replica] as Names, new ErasureFilter(dataSource), metrics[replica] as Metrics),
-  );
+  writers = dataSources.map((dataSource) => new Writer(dataSource, new ErasureFilter(dataSource), new Metrics()));
 });
 afterAll(async () => {
   await Promise.all(dataSources.map(async (dataSource) => dataSource.destroy()));
@@ -52,36 +44,42 @@ const delivery = fc
   })
   .map(toNotification);
 
+const placesOf = (length: number): fc.Arbitrary<Place[]> =>
+  fc.array(fc.record({ replica: fc.nat(REPLICAS - 1), batch: fc.nat(3), rank: fc.nat() }), {
+    minLength: length,
+    maxLength: length,
+  });
+
 /** A way for them to arrive: which replica writes which of them together with which, some of them more than once. */
 const arrival = fc.array(delivery, { minLength: 1, maxLength: 14 }).chain((deliveries) =>
   fc.record({
     deliveries: fc.constant(deliveries),
     repeated: fc.subarray(deliveries),
-    places: fc.array(fc.record({ replica: fc.nat(REPLICAS - 1), batch: fc.nat(3), rank: fc.nat() }), {
-      minLength: deliveries.length * 2,
-      maxLength: deliveries.length * 2,
-    }),
+    places: placesOf(deliveries.length * 2),
   }),
 );
+
+/** Deliveries 61 s apart or more. */
+const spacedArrival = fc
+  .uniqueArray(
+    fc.record({
+      caseId: fc.constantFrom('a', 'b'),
+      time: fc.nat(9),
+      content: fc.nat(2),
+      name: fc.constantFrom('A', 'B'),
+    }),
+    { minLength: 1, maxLength: 8, selector: ({ time }) => time },
+  )
+  .map((kinds) => kinds.map((each) => toNotification({ ...each, time: each.time * 61 })))
+  .chain((deliveries) => fc.record({ deliveries: fc.constant(deliveries), places: placesOf(deliveries.length) }));
 
 test(
   'deliveries shuffled, split, repeated and interleaved over replicas in any way make the same tables',
   async () => {
     await fc.assert(
       fc.asyncProperty(arrival, async ({ deliveries, repeated, places }) => {
-        await database.query(`TRUNCATE workflows, node_tasks, cases, case_node_tasks, notifications`);
-        const placed = [...deliveries, ...repeated].map((each, index) => ({ each, ...(places[index] as Place) }));
-        await Promise.all(
-          writers.map(async (writer, replica) => {
-            const own = placed.filter((one) => one.replica === replica).toSorted((a, b) => a.rank - b.rank);
-            for (const batch of [0, 1, 2, 3])
-              await writeAll(
-                writer,
-                own.filter((one) => one.batch === batch).map(({ each }) => each),
-              );
-          }),
-        );
-        await Promise.all(names.map(async (each) => each.settled()));
+        await truncate();
+        await writeInPlaces([...deliveries, ...repeated], places);
         expect(await readTables()).toEqual(expectTables(deliveries));
       }),
       { numRuns: RUNS },
@@ -90,98 +88,91 @@ test(
   RUNS * RUN_TIMEOUT_MS,
 );
 
-test('a name that flips back is right in the end, even if the one who said it last did not see the other', async () => {
-  await database.query(`TRUNCATE workflows, node_tasks, cases, case_node_tasks, notifications`);
-  const [writer, other] = writers as [Writer, Writer];
-  const stored = toNotification({ caseId: 'a', time: 1, content: 0, name: 'A' });
-  const last = toNotification({ caseId: 'b', time: 3, content: 0, name: 'A' });
-  await writeAll(writer, [stored]);
-  const { workflow_id, callee_number } = stored.completion;
+test(
+  'labels are those of the newest delivery, however deliveries more than a minute apart are written',
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(spacedArrival, async ({ deliveries, places }) => {
+        await truncate();
+        await writeInPlaces(deliveries, places);
+        expect(await readLabels()).toEqual(expectLabels(deliveries));
+      }),
+      { numRuns: RUNS },
+    );
+  },
+  RUNS * RUN_TIMEOUT_MS,
+);
 
-  // The renaming has its transaction id, but is not committed yet …
-  const renaming = await open();
-  const { rows } = await renaming.query<{ id: string }>(`SELECT pg_current_xact_id()::text AS id`);
-  await renaming.query(`UPDATE workflows SET workflow_name = 'B', named_at = $1, named_by = $2`, [
-    new Date(Date.UTC(2026, 0, 1, 0, 0, 2)),
-    newId(),
-  ]);
-  // … when the last delivery begins to be written: it sees the old name, and is held up.
+test(
+  'labels are those of the newest delivery where deliveries are written in order of receipt',
+  async () => {
+    const kinds = fc.array(delivery, { minLength: 1, maxLength: 6 });
+    await fc.assert(
+      fc.asyncProperty(kinds, async (deliveries) => {
+        await truncate();
+        for (const [index, each] of inOrderOfReceipt(deliveries).entries())
+          await writeAll(writers[index % REPLICAS] as Writer, [each]);
+        expect(await readLabels()).toEqual(expectLabels(deliveries));
+      }),
+      { numRuns: RUNS },
+    );
+  },
+  RUNS * RUN_TIMEOUT_MS,
+);
+
+test('an older label written within the minute stays until the next delivery, and no longer', async () => {
+  await truncate();
+  const at = (caseId: string, time: number, name: string): Notification =>
+    toNotification({ caseId, time, content: 1, name });
+  await write(at('a', 0, 'A'));
+  await write(at('b', 60, 'A')); // a minute old: not refreshed yet
+  await write(at('c', 30, 'B')); // late
+  expect(await readNames()).toEqual(['B', 'Call B', 'Call B']);
+  await write(at('d', 61, 'A'));
+  expect(await readNames()).toEqual(['A', 'Call A', 'Call A']);
+});
+
+test('an unchanged label is refreshed after a minute: an older label that is written later does not replace it', async () => {
+  await truncate();
+  const at = (caseId: string, time: number, name: string): Notification =>
+    toNotification({ caseId, time, content: 1, name });
+  await write(at('a', 0, 'A'));
+  await write(at('b', 61, 'A'));
+  await write(at('c', 30, 'B')); // late
+  expect(await readNames()).toEqual(['A', 'Call A', 'Call A']);
+});
+
+test('a label that two replicas refresh at once is written once', async () => {
+  await truncate();
+  const old = toNotification({ caseId: 'a', time: 0, content: 0, name: 'A' });
+  const [first, second] = [61, 62].map((time, index) =>
+    toNotification({ caseId: `refreshes ${index}`, time, content: 0, name: 'A' }),
+  ) as [Notification, Notification];
+  await write(old);
   const holder = await open();
-  await holder.query(
-    `INSERT INTO cases (id, workflow_id, case_id, callee_number, completed_at, last_notified_at, notification_count, revision,
-       current_notification_id, content_digest)
-     VALUES (gen_random_uuid(), $1, 'b', $2, now(), now(), 1, 1, gen_random_uuid(), '')`,
-    [workflow_id, callee_number],
-  );
-  const writing = writeAll(other, [last]);
-  await expect
-    .poll(async () =>
-      database.query(`SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%new_cases%'`),
-    )
-    .toHaveLength(1);
-  await renaming.query('COMMIT');
-  const since = { named_at: new Date(Date.UTC(2026, 0, 1, 0, 0, 2)), named_by: newId() };
-  names[0]?.settle([{ workflowId: workflow_id, transaction: rows[0]?.id as string, since }]);
-  await new Promise((resolve) => setTimeout(resolve, 100));
-  await holder.query('ROLLBACK');
-  await writing;
-  await names[0]?.settled();
-  expect(await database.query(`SELECT workflow_name FROM workflows`)).toEqual([{ workflow_name: 'A' }]);
-  await renaming.end();
+  await holder.query(`SELECT FROM workflows FOR UPDATE`);
+  const writing = writeAll(writers[0] as Writer, [first]);
+  await awaitLocks(1);
+  const writingToo = writeAll(writers[1] as Writer, [second]);
+  await awaitLocks(2);
+  await holder.query('COMMIT');
+  await Promise.all([writing, writingToo]);
   await holder.end();
+  const [row] = await database.query<{ named_by: string }>(`SELECT named_by FROM workflows`);
+  expect(row?.named_by).toBe(first.id);
 });
 
-test('a name that flips back within a millisecond is that of the greatest id', async () => {
+async function truncate(): Promise<void> {
   await database.query(`TRUNCATE workflows, node_tasks, cases, case_node_tasks, notifications`);
-  const [writer] = writers as [Writer];
-  await writeAll(writer, [toNotification({ caseId: 'a', time: 0, content: 1, name: 'A' })]);
-  const [renaming, flippingBack, renamingOneNode] = [newId(), newId(), newId()].toSorted();
-  const at = (id: string | undefined, kinds: Kinds): Notification => ({ ...toNotification(kinds), id: id as string });
-  await writeAll(writer, [at(flippingBack, { caseId: 'b', time: 1, content: 1, name: 'A' })]); // repeats the stored names
-  await writeAll(writer, [
-    at(renaming, { caseId: 'c', time: 1, content: 1, name: 'B' }),
-    at(renamingOneNode, { caseId: 'd', time: 1, content: 0, name: 'B' }),
-  ]);
-  await names[0]?.settled();
-  const named = await database.query(`SELECT nodetask_name FROM node_tasks ORDER BY nodetask_id`);
-  expect(named).toEqual([{ nodetask_name: 'Call B' }, { nodetask_name: 'Call A' }]);
-});
+}
 
-test('a deadlock does not keep a name from being put right', async () => {
-  await database.query(`TRUNCATE workflows, node_tasks, cases, case_node_tasks, notifications`);
-  const newest = toNotification({ caseId: 'a', time: 3, content: 1, name: 'A' });
-  await writeAll(writers[0] as Writer, [newest]);
-  const since = { named_at: new Date(Date.UTC(2026, 0, 1, 0, 0, 2)), named_by: newId() };
-  const [row] = await database.query<{ id: string }>(
-    `UPDATE node_tasks SET nodetask_name = 'Call B', named_at = $1, named_by = $2 RETURNING pg_current_xact_id()::text AS id`,
-    [since.named_at, since.named_by],
-  );
-  const rename = async (client: Client, nodetaskId: string): Promise<unknown> =>
-    client.query(`UPDATE node_tasks SET named_at = named_at WHERE nodetask_id = $1`, [nodetaskId]);
-  const before = await deadlocks();
-  const other = await open();
-  await other.query(`SET LOCAL deadlock_timeout = '1h'`); // so that it is always the service's transaction that gives way
-  await rename(other, 'node 1');
-  names[0]?.settle([{ workflowId: newest.completion.workflow_id, transaction: row?.id as string, since }]);
-  // It has renamed the first node task, and waits for the second one.
-  await expect
-    .poll(async () =>
-      database.query(`SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%new_cases%'`),
-    )
-    .toHaveLength(1);
-  await rename(other, 'node 0');
-  await other.query('ROLLBACK');
-  await names[0]?.settled();
-  expect(await deadlocks()).toBe(before + 1);
-  const named = await database.query(`SELECT nodetask_name FROM node_tasks`);
-  expect(named).toEqual([{ nodetask_name: 'Call A' }, { nodetask_name: 'Call A' }]);
-  await other.end();
-});
+async function write(one: Notification): Promise<void> {
+  await writeAll(writers[0] as Writer, [one]);
+}
 
-/** Retries of the first replica. */
-async function deadlocks(): Promise<number> {
-  const text = (await metrics[0]?.registry.metrics()) ?? '';
-  return Number(/^airudder_write_retries_total\{code="40P01"\} (\d+)$/m.exec(text)?.[1] ?? 0);
+async function awaitLocks(count: number): Promise<void> {
+  const text = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%new_cases%'`;
+  await expect.poll(async () => database.query(text)).toHaveLength(count);
 }
 
 async function open(): Promise<Client> {
@@ -189,6 +180,21 @@ async function open(): Promise<Client> {
   await client.connect();
   await client.query('BEGIN');
   return client;
+}
+
+/** Each replica writes its own deliveries in four batches; the replicas write at the same time. */
+async function writeInPlaces(deliveries: readonly Notification[], places: readonly Place[]): Promise<void> {
+  const placed = deliveries.map((each, index) => ({ each, ...(places[index] as Place) }));
+  await Promise.all(
+    writers.map(async (writer, replica) => {
+      const own = placed.filter((one) => one.replica === replica).toSorted((a, b) => a.rank - b.rank);
+      for (const batch of [0, 1, 2, 3])
+        await writeAll(
+          writer,
+          own.filter((one) => one.batch === batch).map(({ each }) => each),
+        );
+    }),
+  );
 }
 
 interface Place {
@@ -225,20 +231,25 @@ async function readTables(): Promise<object> {
     FROM notifications n JOIN cases c ON c.id = n.case_ref ORDER BY n.id`);
   const [strays] = await database.query(`
     SELECT count(*)::integer AS strays FROM case_node_tasks WHERE case_ref NOT IN (SELECT id FROM cases)`);
+  return { cases, notifications, ...strays };
+}
+
+async function readLabels(): Promise<object> {
   const workflows = await database.query(`SELECT workflow_id, workflow_name FROM workflows`);
   const nodeTasks = await database.query(`SELECT nodetask_id, nodetask_name, node_type FROM node_tasks ORDER BY 1`);
-  return { cases, notifications, workflows, nodeTasks, ...strays };
+  return { workflows, nodeTasks };
+}
+
+async function readNames(): Promise<string[]> {
+  const rows = await database.query<{ name: string }>(
+    `SELECT workflow_name AS name FROM workflows UNION ALL SELECT nodetask_name FROM node_tasks`,
+  );
+  return rows.map(({ name }) => name);
 }
 
 /** What the definitions say: nothing but the set of deliveries counts. */
 function expectTables(deliveries: readonly Notification[]): object {
   const caseIds = [...new Set(deliveries.map(({ completion }) => completion.case_id))].toSorted();
-  const inOrder = inOrderOfReceipt(deliveries).map(({ completion }) => completion);
-  const newest = inOrder.at(-1);
-  const nodeTasks = new Map<string, { nodetask_id: string; nodetask_name: string; node_type: string }>();
-  for (const { nodetask_id, nodetask_name, node_type } of inOrder.flatMap(({ rows }) => rows)) {
-    nodeTasks.set(nodetask_id, { nodetask_id, nodetask_name, node_type });
-  }
   return {
     cases: caseIds.map((case_id) => {
       const own = inOrderOfReceipt(deliveries.filter(({ completion }) => completion.case_id === case_id));
@@ -260,9 +271,21 @@ function expectTables(deliveries: readonly Notification[]): object {
         return { id, received_at: receivedAt, case_id: completion.case_id, body: body.toString('hex') };
       })
       .toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+    strays: 0,
+  };
+}
+
+/** The labels of the newest delivery that has them. */
+function expectLabels(deliveries: readonly Notification[]): object {
+  const inOrder = inOrderOfReceipt(deliveries).map(({ completion }) => completion);
+  const newest = inOrder.at(-1);
+  const nodeTasks = new Map<string, { nodetask_id: string; nodetask_name: string; node_type: string }>();
+  for (const { nodetask_id, nodetask_name, node_type } of inOrder.flatMap(({ rows }) => rows)) {
+    nodeTasks.set(nodetask_id, { nodetask_id, nodetask_name, node_type });
+  }
+  return {
     workflows: [{ workflow_id: newest?.workflow_id, workflow_name: newest?.workflow_name }],
     nodeTasks: [...nodeTasks.values()].toSorted((a, b) => (a.nodetask_id < b.nodetask_id ? -1 : 1)),
-    strays: 0,
   };
 }
 
@@ -283,8 +306,8 @@ function toNotification({ caseId, time, content, name }: Kinds): Notification {
     };
   });
   const body = Buffer.from(JSON.stringify(notification({ case_id: caseId, workflow_name: name, rows })));
-  return judge(
+  return parseNotification(
     { id: newId(), receivedAt: new Date(Date.UTC(2026, 0, 1, 0, 0, time)), kind: 'workflow-list-completion' },
     body,
-  );
+  ) as Notification;
 }

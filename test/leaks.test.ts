@@ -142,7 +142,7 @@ test('no log line has a planted text, and refusals are logged with their request
     .split('\n')
     .map((line) => JSON.parse(line) as Record<string, unknown>);
   for (const planted of PLANTED) expect(service.output()).not.toMatch(planted);
-  const refusals = lines.filter((line) => line['message'] === 'notification refused');
+  const refusals = lines.filter((line) => line['message'] === 'notification rejected');
   expect(refusals).toHaveLength(7);
   for (const refusal of refusals)
     expect(refusal).toMatchObject({ request_id: expect.any(String), reason: expect.any(String) });

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { makeApiKey } from '../src/config/api-key.js';
-import { judge } from '../src/ingest/notification/notification.js';
+import { type Notification, parseNotification } from '../src/ingest/notification/notification.js';
 import { Writer } from '../src/ingest/write/writer.js';
 import { ALL_KEY, type Answer, type Json, notification, READ_KEY, send, startService } from './support/service.js';
 import type { TestService } from './support/service.js';
@@ -201,7 +201,10 @@ describe('a replay', () => {
   test('that was killed after it wrote, and before it removed, is only finished by the next', async () => {
     const id = await refuseValid({ case_id: 'killed' }, 3);
     const receipt = { id, kind: 'workflow-list-completion', receivedAt: new Date(START + 3 * 60_000) } as const;
-    const written = judge(receipt, Buffer.from(JSON.stringify(notification({ case_id: 'killed' }))));
+    const written = parseNotification(
+      receipt,
+      Buffer.from(JSON.stringify(notification({ case_id: 'killed' }))),
+    ) as Notification;
     const fail = (): never => expect.fail('it can be written');
     await service.app
       .get(Writer)

@@ -25,7 +25,7 @@ export const CONNECT_TIMEOUT_MS = 5_000;
 export const QUERY = 'query';
 
 /** Application name of the ingest connections in `pg_stat_activity`. */
-export const INGEST_NAME = 'airudder-notifications: door';
+const INGEST_NAME = 'airudder-notifications: door';
 
 interface Pool {
   readonly name?: string;

@@ -29,7 +29,7 @@ export class IngestMetrics {
       gauge: new Gauge({ name: `airudder_${name}`, help, registers: [registry], collect: () => collect(name) }),
       read,
     }));
-    /** The first gauge sets all, so that they describe one moment. */
+    /** The first gauge sets all of them, so that they describe one moment. */
     const collect = (name: string): void => {
       if (name !== STATUS_GAUGES[0]?.[0]) return;
       const report = this.status.read();

@@ -6,7 +6,6 @@ import { WebhookHandler } from './webhook/webhook-handler.js';
 import { SpoolDrainer } from './write/spool-drainer.js';
 import { ErasureFilter } from './erasure/erasure-filter.js';
 import { IngestLifecycle } from './ingest-lifecycle.js';
-import { Names } from './write/label-reconciler.js';
 import { QuarantineWriter } from './quarantine/quarantine-writer.js';
 import { AdmissionControl } from './webhook/admission.js';
 import { IngestStatus } from '../metrics/ingest-status.js';
@@ -26,7 +25,6 @@ import { Writer } from './write/writer.js';
     AdmissionControl,
     NotificationBuffer,
     Writer,
-    Names,
     QuarantineUsage,
     QuarantineWriter,
     ErasureFilter,

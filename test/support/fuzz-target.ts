@@ -23,7 +23,7 @@ const MAX_HEAP_GROWTH = 24 * 1024 * 1024;
 const MAX_RESIDENT_GROWTH = 160 * 1024 * 1024;
 
 /** What it logs when all is well. */
-const IS_USUAL = /^\{"level":"(log|debug)"|"message":"notification refused"/;
+const IS_USUAL = /^\{"level":"(log|debug)"|"message":"notification rejected"/;
 
 /** Lets a signal do what `node --expose-gc` lets a program do. */
 const COLLECTS_ON_SIGNAL = `

@@ -1,10 +1,10 @@
-import { setImmediate as turn } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
 import { Connection } from '../../database/connection.js';
 import type { RevealEntity } from '../../database/entities.js';
 import { describeError } from '../../database/errors.js';
+import { GroupCommit } from '../../database/group-commit.js';
 import { newId } from '../../database/ids.js';
 import { withTimeout } from '../../database/timeout.js';
 import { Problem } from '../../http/problem/problem.js';
@@ -19,6 +19,12 @@ const SPAN_MS = 60_000;
 /** Who is shown something, where. */
 type DisclosureContext = Pick<RevealEntity, 'key_name' | 'endpoint' | 'request_id'>;
 
+interface Entry {
+  readonly reveal: RevealEntity;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /**
  * The record of who was shown whole numbers and raw bodies.
  *
@@ -31,11 +37,7 @@ type DisclosureContext = Pick<RevealEntity, 'key_name' | 'endpoint' | 'request_i
 @Injectable()
 export class DisclosureLog {
   readonly #logger = new Logger('Reveals');
-  #waiting: RevealEntity[] = [];
-  /** The statement under way; it never rejects. */
-  #underWay: Promise<void> = Promise.resolve();
-  /** The statement that those who wait travel in. */
-  #next: Promise<void> | undefined;
+  readonly #queue = new GroupCommit<Entry>(async (entries) => this.write(entries));
   #isFailing = false;
 
   constructor(@InjectDataSource() private readonly dataSource: DataSource) {}
@@ -51,10 +53,9 @@ export class DisclosureLog {
   }
 
   private async add(reveal: RevealEntity): Promise<void> {
-    this.#waiting.push(reveal);
-    this.#next ??= this.write();
     try {
-      await withTimeout(LIMIT_MS, this.#next);
+      const written = new Promise<void>((resolve, reject) => this.#queue.add({ reveal, resolve, reject }));
+      await withTimeout(LIMIT_MS, written);
     } catch (error) {
       if (!this.#isFailing) this.#logger.error('what is shown cannot be recorded', { error: describeError(error) });
       this.#isFailing = true;
@@ -65,21 +66,18 @@ export class DisclosureLog {
     }
   }
 
-  /** All that is shown with the same turn of the event loop travels together. */
-  private async write(): Promise<void> {
-    await this.#underWay;
-    await turn();
-    const reveals = this.#waiting;
-    this.#waiting = [];
-    this.#next = undefined;
-    const written = Connection.use(this.dataSource, async (connection) =>
-      connection.query({ name: 'record_reveals', text: RECORD }, toColumns(reveals)),
-    );
-    this.#underWay = written.then(
-      () => undefined,
-      () => undefined,
-    );
-    await written;
+  /** Never throws. */
+  private async write(entries: readonly Entry[]): Promise<void> {
+    try {
+      const columns = toColumns(entries.map(({ reveal }) => reveal));
+      await Connection.use(this.dataSource, async (connection) =>
+        connection.query({ name: 'record_reveals', text: RECORD }, columns),
+      );
+    } catch (error) {
+      for (const { reject } of entries) reject(error);
+      return;
+    }
+    for (const { resolve } of entries) resolve();
     if (this.#isFailing) this.#logger.log('what is shown can be recorded again');
     this.#isFailing = false;
   }

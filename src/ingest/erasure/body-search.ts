@@ -1,41 +1,40 @@
 import { parseJson } from '../notification/json-parser.js';
 import { MAX_ID_BYTES } from '../notification/workflow-list-completion.js';
 
-/** Who may be mentioned: by number, or by the customer's own id in a workflow. */
+/** The person to search for: a number, or the customer's id of a case in a workflow. */
 export type Subject = { readonly callee_number: string } | { readonly workflow_id: string; readonly case_id: string };
-type CaseOf = Extract<Subject, { case_id: string }>;
+type CaseSubject = Extract<Subject, { case_id: string }>;
 
 const DIGIT = /\d/;
 const PART_OF_ID = /[\p{L}\p{N}_-]/u;
 
 /**
- * Whether a refused body mentions somebody, anywhere and in whatever words: as it is, in JSON's escapes (`\u002b`), or in those
- * of forms (`%2B`). Looked for in the bytes rather than in what they parse to: of a field that is there twice, parsing would
- * tell one, and of what is cut off nothing.
+ * Returns whether a rejected body mentions a subject anywhere: as plain text, in JSON escapes (`\u002b`), or in form escapes
+ * (`%2B`). Searches the bytes and not the parsed body: a parser drops one of two equal fields, and rejects a truncated body.
  */
 export function containsSubject(body: Buffer, subject: Subject): boolean {
-  const readings = decodedVariants(body);
-  const stands = (text: string, part: RegExp): boolean =>
-    readings.some((reading) => containsToken(reading, text, part));
-  if ('callee_number' in subject) return stands(subject.callee_number, DIGIT);
-  return stands(subject.workflow_id, PART_OF_ID) && stands(subject.case_id, PART_OF_ID);
+  const variants = decodedVariants(body);
+  const contains = (text: string, part: RegExp): boolean =>
+    variants.some((variant) => containsToken(variant, text, part));
+  if ('callee_number' in subject) return contains(subject.callee_number, DIGIT);
+  return contains(subject.workflow_id, PART_OF_ID) && contains(subject.case_id, PART_OF_ID);
 }
 
-/** Every text in a refused body that may be somebody's number: each quoted text, each word, and each row of digits. */
+/** Extracts every text that may be a number: each quoted text, each word, and each run of digits. */
 export function extractNumbers(body: Buffer): Set<string> {
   const found = new Set<string>();
-  for (const reading of decodedVariants(body)) {
-    for (const text of quotedIn(reading)) found.add(text);
-    for (const word of reading.split(BETWEEN_WORDS)) found.add(word);
-    for (const [row] of reading.matchAll(/\+?\d{4,}/g)) found.add(row).add(row.replace('+', ''));
+  for (const variant of decodedVariants(body)) {
+    for (const text of quotedTexts(variant)) found.add(text);
+    for (const word of variant.split(WORD_SEPARATORS)) found.add(word);
+    for (const [digits] of variant.matchAll(/\+?\d{4,}/g)) found.add(digits).add(digits.replace('+', ''));
   }
   return found;
 }
 
-/** The cases that a refused body names by both ids: wherever in its JSON; where it is none, the first of each id. */
-export function extractCaseIds(body: Buffer): CaseOf[] {
+/** Extracts the cases with both ids, at any depth of the JSON. If the body is not JSON: the first of each id. */
+export function extractCaseIds(body: Buffer): CaseSubject[] {
   try {
-    return casesOf(parseJson(body));
+    return findCases(parseJson(body));
   } catch {
     const text = toText(body);
     const [workflow_id, case_id] = [fieldIn(text, 'workflow_id'), fieldIn(text, 'case_id')];
@@ -43,8 +42,8 @@ export function extractCaseIds(body: Buffer): CaseOf[] {
   }
 }
 
-/** What no phone number and no id runs across. */
-const BETWEEN_WORDS = /[\s"',;:{}[\]()<>=&\\|/]+/;
+/** No phone number and no id contains these characters. */
+const WORD_SEPARATORS = /[\s"',;:{}[\]()<>=&\\|/]+/;
 
 function decodedVariants(body: Buffer): string[] {
   const text = toText(body);
@@ -52,31 +51,31 @@ function decodedVariants(body: Buffer): string[] {
   return [...new Set([text, unescaped, decodePercent(unescaped)])];
 }
 
-/** Neither in the middle of something longer, nor at its beginning or end. */
+/** True if the text contains the needle, but not only as a part of a longer token. */
 function containsToken(text: string, needle: string, part: RegExp): boolean {
   const continues = (one: string | undefined, other: string | undefined): boolean =>
     part.test(one ?? '') && part.test(other ?? '');
-  for (let place = text.indexOf(needle); place !== -1; place = text.indexOf(needle, place + 1)) {
-    const isCut = continues(text[place - 1], needle[0]) || continues(needle.at(-1), text[place + needle.length]);
-    if (!isCut) return true;
+  for (let index = text.indexOf(needle); index !== -1; index = text.indexOf(needle, index + 1)) {
+    const isPart = continues(text[index - 1], needle[0]) || continues(needle.at(-1), text[index + needle.length]);
+    if (!isPart) return true;
   }
   return false;
 }
 
-function casesOf(parsed: unknown): CaseOf[] {
-  const found: CaseOf[] = [];
-  const open = [parsed];
-  while (open.length > 0) {
-    const next = open.pop();
+function findCases(parsed: unknown): CaseSubject[] {
+  const found: CaseSubject[] = [];
+  const pending = [parsed];
+  while (pending.length > 0) {
+    const next = pending.pop();
     if (typeof next !== 'object' || next === null) continue;
     const { workflow_id, case_id } = next as Record<string, unknown>;
     if (typeof workflow_id === 'string' && typeof case_id === 'string') found.push({ workflow_id, case_id });
-    for (const inner of Object.values(next)) open.push(inner);
+    for (const inner of Object.values(next)) pending.push(inner);
   }
   return found;
 }
 
-/** What is cut off may be anybody's. */
+/** Ignores a truncated value: it may belong to another person. */
 function fieldIn(text: string, name: string): string | undefined {
   const found = new RegExp(`"${name}"\\s*:\\s*"`).exec(text);
   const begin = found ? found.index + found[0].length : text.length;
@@ -84,23 +83,26 @@ function fieldIn(text: string, name: string): string | undefined {
   return end < text.length ? unescape(text.slice(begin, end)) : undefined;
 }
 
-function* quotedIn(text: string): Generator<string> {
+function* quotedTexts(text: string): Generator<string> {
   for (let mark = text.indexOf('"'), end = 0; mark !== -1; mark = text.indexOf('"', end + 1)) {
     end = endOfQuoted(text, mark + 1);
     if (end - mark <= 2 * MAX_ID_BYTES) yield unescape(text.slice(mark + 1, end));
   }
 }
 
-/** Before its closing mark, or with the body. An expression for this runs out of stack, or tries every mark as a beginning. */
+/**
+ * Returns the index of the closing quote, or the end of the text. It is not a RegExp: on hostile input one backtracks
+ * quadratically or overflows the stack.
+ */
 function endOfQuoted(text: string, begin: number): number {
-  for (let place = begin; place < text.length; place += 1) {
-    if (text[place] === '"') return place;
-    if (text[place] === '\\') place += 1; // and what it escapes
+  for (let index = begin; index < text.length; index += 1) {
+    if (text[index] === '"') return index;
+    if (text[index] === '\\') index += 1; // skip the escaped character
   }
   return text.length;
 }
 
-/** As far as numbers and ids go, UTF-16 is UTF-8 with zeros in between. */
+/** Reads UTF-16 too: the numbers and ids in it are UTF-8 with zeros in between. */
 function toText(body: Buffer): string {
   return body.toString('utf8').replaceAll('\0', '');
 }

@@ -1,6 +1,6 @@
 import type { Statement } from '../../database/connection.js';
 
-/** Reads the erasures after a number. Uses pk_erasures; numbers grow in commit order. Parameter: the last known number. */
+/** Parameter: the number of the last loaded erasure. Numbers grow in commit order. Reads pk_erasures. */
 export const READ_ERASURES: Statement = {
   name: 'read_erasures',
   text: `SELECT number, erased_at, subject_digest FROM erasures WHERE number > $1 ORDER BY number`,

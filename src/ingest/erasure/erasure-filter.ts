@@ -7,65 +7,65 @@ import { extractCaseIds, extractNumbers, type Subject } from './body-search.js';
 import { READ_ERASURE_KEY, READ_ERASURES } from './erasure-filter.sql.js';
 
 /**
- * The erasures that have been decided, so that no delivery received before its person was erased is written afterwards, from
- * whatever spool or quarantine it comes.
+ * The erasures of all persons. It keeps deliveries that were received before an erasure from being written after it, from any
+ * spool or quarantine.
  *
- * **Nobody asks before he writes.** Every statement that writes deliveries says how many erasures its process knows, and
- * fails where there are more (`isErasureUnknown`); the process learns those and tries again. As long as nobody is erased
- * that costs one look at an index for each batch, and as deliveries come after the last erasure, nothing for each of them.
+ * Optimistic check: each statement that writes deliveries passes the number of the last erasure that this process has loaded.
+ * PostgreSQL fails it if a newer one exists (`isErasureUnknown`), and the process reloads and retries. Without a new erasure
+ * this costs one index lookup per batch. Deliveries after the last erasure cost nothing.
  *
- * Kept are keyed digests: neither numbers nor ids are stored to know that they are gone.
+ * Erasures are stored as keyed digests, without numbers and ids.
  */
 @Injectable()
 export class ErasureFilter {
   readonly #erasedAt = new Map<string, number>();
   #key: Buffer | undefined;
-  #known = 0;
-  #newest = Number.NEGATIVE_INFINITY;
+  #lastNumber = 0;
+  #newestErasedAt = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly dataSource: DataSource) {}
 
-  /** How many there are, as far as this process knows. */
+  /** The number of the last erasure that this process has loaded. */
   get lastErasureNumber(): number {
-    return this.#known;
+    return this.#lastNumber;
   }
 
-  /** Reads those that have been decided since. */
+  /** Loads the erasures after the last loaded one. */
   async refresh(): Promise<void> {
     await Connection.use(this.dataSource, async (connection) => this.refreshWithin(connection));
   }
 
-  /** Likewise, within a transaction that has locked out whoever erases. */
+  /** The same, within a transaction whose lock blocks erasures. */
   async refreshWithin(connection: Connection): Promise<void> {
     type Row = { number: string; erased_at: Date; subject_digest: Buffer };
-    const rows = await connection.query<Row>(READ_ERASURES, [this.#known]);
+    const rows = await connection.query<Row>(READ_ERASURES, [this.#lastNumber]);
     if (rows.length > 0) this.#key ??= await readKey(connection);
     for (const { number, erased_at, subject_digest } of rows) {
       const digest = subject_digest.toString('base64');
       const erasedAt = Math.max(erased_at.getTime(), this.#erasedAt.get(digest) ?? Number.NEGATIVE_INFINITY);
       this.#erasedAt.set(digest, erasedAt);
-      this.#newest = Math.max(this.#newest, erasedAt);
-      this.#known = Math.max(this.#known, Number(number));
+      this.#newestErasedAt = Math.max(this.#newestErasedAt, erasedAt);
+      this.#lastNumber = Math.max(this.#lastNumber, Number(number));
     }
   }
 
-  /** Whether the person of a valid delivery was erased after it had been received. */
+  /** True if the person of a valid delivery was erased after its receipt. */
   matches({ receivedAt, completion }: Pick<Notification, 'receivedAt' | 'completion'>): boolean {
-    if (receivedAt.getTime() > this.#newest) return false;
+    if (receivedAt.getTime() > this.#newestErasedAt) return false;
     return (
       this.isErased(completion, receivedAt) || this.isErased({ callee_number: completion.callee_number }, receivedAt)
     );
   }
 
-  /** Whether bytes that are no valid delivery mention somebody who was erased after they had been received. */
+  /** True if a rejected body mentions a person who was erased after its receipt. */
   matchesBody(receivedAt: Date, body: Buffer): boolean {
-    if (receivedAt.getTime() > this.#newest) return false;
-    for (const named of extractCaseIds(body)) if (this.isErased(named, receivedAt)) return true;
+    if (receivedAt.getTime() > this.#newestErasedAt) return false;
+    for (const subject of extractCaseIds(body)) if (this.isErased(subject, receivedAt)) return true;
     for (const text of extractNumbers(body)) if (this.isErased({ callee_number: text }, receivedAt)) return true;
     return false;
   }
 
-  /** The keyed digest under which an erasure is kept. */
+  /** The keyed digest that identifies a subject in the table of erasures. */
   async digest(subject: Subject): Promise<Buffer> {
     this.#key ??= await Connection.use(this.dataSource, async (connection) => readKey(connection));
     return digestSubject(this.#key, subject);
@@ -79,7 +79,7 @@ export class ErasureFilter {
 
 async function readKey(connection: Connection): Promise<Buffer> {
   const [row] = await connection.query<{ secret: Buffer }>(READ_ERASURE_KEY, []);
-  if (!row) throw new Error('the database has no key for erasures');
+  if (!row) throw new Error('table instance_secrets has no key for erasures');
   return row.secret;
 }
 

@@ -4,30 +4,31 @@ type Metadata = ReturnType<MetadataStorage['getTargetValidationMetadatas']>[numb
 type Rule = (object: object, value: unknown) => boolean;
 
 /**
- * Compiles the class-validator rules of a class into one function that says whether an object keeps them all. It calls
- * the very functions that class-validator would call, but looks them up once instead of for each object, and makes
- * no words: for those the object is given to class-validator itself.
+ * Compiles the class-validator rules of a class into one function that returns whether an object satisfies all of them. It
+ * calls the same functions as class-validator, but finds them once instead of once per object. It builds no messages: for
+ * those the caller passes the object to class-validator.
  *
- * @throws Error if the class has a kind of rule that is not known here: none may be passed over in silence
+ * @throws Error if the class has an unsupported kind of rule, so that no rule is skipped silently
  */
 export function compileValidator(target: abstract new () => object): (object: object) => boolean {
   const storage = getMetadataStorage();
   const all = storage.getTargetValidationMetadatas(target, '', false, false);
-  const rulesOf = Object.entries(storage.groupByPropertyName(all)).map(([property, metadatas]) => ({
+  const rules = Object.entries(storage.groupByPropertyName(all)).map(([property, metadatas]) => ({
     property,
-    isJudged: metadatas.filter(isCondition).map(compileCondition),
-    isKept: metadatas.filter((metadata) => !isCondition(metadata)).map(compileConstraint),
+    conditions: metadatas.filter(isCondition).map(compileCondition),
+    constraints: metadatas.filter((metadata) => !isCondition(metadata)).map(compileConstraint),
   }));
   return (object) => {
-    for (const { property, isJudged, isKept } of rulesOf) {
+    for (const { property, conditions, constraints } of rules) {
       const value = (object as Record<string, unknown>)[property];
-      if (isJudged.every((rule) => rule(object, value)) && !isKept.every((rule) => rule(object, value))) return false;
+      const isSatisfied = (rule: Rule): boolean => rule(object, value);
+      if (conditions.every(isSatisfied) && !constraints.every(isSatisfied)) return false;
     }
     return true;
   };
 }
 
-/** `@IsOptional()` and its like: where the condition does not hold, the other rules of the property do not count. */
+/** `@IsOptional()` and similar: if the condition is false, the other rules of the property do not apply. */
 function isCondition({ type }: Metadata): boolean {
   return type === ValidationTypes.CONDITIONAL_VALIDATION;
 }
@@ -40,9 +41,9 @@ function compileCondition({ constraints }: Metadata): Rule {
 function compileConstraint(metadata: Metadata): Rule {
   const { type, each, groups, validateIf, constraintCls, constraints, propertyName, target } = metadata;
   const [constraint] = getMetadataStorage().getTargetValidatorConstraints(constraintCls);
-  const isKnown = type === ValidationTypes.CUSTOM_VALIDATION && constraint !== undefined && !constraint.async;
+  const isSupported = type === ValidationTypes.CUSTOM_VALIDATION && constraint !== undefined && !constraint.async;
   const hasGroups = Array.isArray(groups) && groups.length > 0;
-  if (!isKnown || each || hasGroups || validateIf) {
+  if (!isSupported || each || hasGroups || validateIf) {
     throw new Error(`the rule ${metadata.name ?? type} of ${propertyName} cannot be compiled`);
   }
   const { instance } = constraint;

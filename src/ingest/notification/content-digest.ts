@@ -1,18 +1,18 @@
 import { hash } from 'node:crypto';
 import type { Completion } from './workflow-list-completion.js';
 
-/** Names the layout of the parts below: a change of the layout must not look like a change of content. */
+/** Part of the digest, so that digests of different layouts never compare as equal. */
 const LAYOUT = 'workflow-list-completion/1';
 const DOCUMENTED_FIELDS = new Set(['workflow_id', 'workflow_name', 'case_id', 'callee_number', 'rows']);
 const DOCUMENTED_ROW_FIELDS = new Set(['nodetask_id', 'nodetask_name', 'node_type', 'task_id']);
 
 /**
- * SHA-256 of what a notification says, unknown fields included: equal for two deliveries if nothing but the order of
- * keys, white space, the spelling of characters and numbers, or the way of saying "no task" differs. Numbers in unknown
- * fields are compared as JavaScript reads them, to some sixteen digits; the bytes of each delivery are kept anyway. The provider sends
- * neither an id nor a time, so this alone tells a repeat from a change.
+ * Returns the SHA-256 of the content of a notification, including unknown fields. It distinguishes a repeat from a change,
+ * because the provider sends neither an id nor a time. It ignores the order of keys, white space, the spelling of characters
+ * and numbers, and how "no task" is written. Numbers in unknown fields are compared as JavaScript parses them, to about
+ * sixteen digits; the service stores the bytes of each delivery anyway.
  *
- * Every part is preceded by its type and length, so no two different contents run together into the same bytes.
+ * The type and the length precede every part, so different contents never give the same bytes.
  */
 export function digestContent(completion: Completion, body: Record<string, unknown>): Buffer {
   const { workflow_id, workflow_name, case_id, callee_number, rows } = completion;
@@ -30,7 +30,7 @@ export function digestContent(completion: Completion, body: Record<string, unkno
   return hash('sha256', parts.text, 'buffer');
 }
 
-/** Gathers everything into one text: hashing it once takes a tenth of the time of hashing part by part. */
+/** Collects all parts in one text: one hash of it takes a tenth of the time of a hash per part. */
 class Parts {
   text = '';
 
@@ -42,8 +42,8 @@ class Parts {
     this.text += `${type}:${length};`;
   }
 
-  addUnknown(object: Record<string, unknown>, known: ReadonlySet<string>): void {
-    const keys = Object.keys(object).filter((key) => !known.has(key));
+  addUnknown(object: Record<string, unknown>, documented: ReadonlySet<string>): void {
+    const keys = Object.keys(object).filter((key) => !documented.has(key));
     this.addLength('more', keys.length);
     for (const key of keys.sort()) {
       this.addText(key);
@@ -51,7 +51,7 @@ class Parts {
     }
   }
 
-  /** Half a surrogate pair has no UTF-8 of its own; escaped, one half differs from another. */
+  /** An unpaired surrogate has no UTF-8 encoding, so it is escaped: different ones must differ. */
   private addText(text: string): void {
     if (text.isWellFormed()) {
       this.text += `text:${Buffer.byteLength(text)};${text}`;
@@ -61,7 +61,7 @@ class Parts {
     }
   }
 
-  /** Walks the value with a stack of its own: how deep a sender nests must not be able to exhaust ours. */
+  /** Uses an explicit stack, so that a deeply nested value cannot overflow the call stack. */
   private addValue(value: unknown): void {
     const pending: unknown[] = [value];
     while (pending.length > 0) {
@@ -75,12 +75,12 @@ class Parts {
         const keys = Object.keys(next).sort();
         this.addLength('object', keys.length);
         for (const key of keys.toReversed()) pending.push((next as Record<string, unknown>)[key], new Key(key));
-      } else this.addLength(String(next), 0); // a number, a boolean or null says all by its word
+      } else this.addLength(String(next), 0); // a number, a boolean or null: its text is the whole value
     }
   }
 }
 
-/** Tells an object's key from a string among the pending values. */
+/** Distinguishes the key of an object from a string among the pending values. */
 class Key {
   constructor(readonly text: string) {}
 }

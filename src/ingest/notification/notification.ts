@@ -4,11 +4,11 @@ import { parseJson } from './json-parser.js';
 import { Rejection } from './rejection.js';
 import { type Completion, MAX_ID_BYTES, parseWorkflowListCompletion } from './workflow-list-completion.js';
 
-/** The kinds of notification that the door knows, as its path names them. */
+/** The supported kinds of notification, as the path of the webhook names them. */
 export const KINDS = ['workflow-list-completion'] as const;
 export type Kind = (typeof KINDS)[number];
 
-/** When and how a body came in. The id is the request's. */
+/** Time and kind of a delivery. The id is that of the request. */
 export interface Receipt {
   readonly id: string;
   readonly receivedAt: Date;
@@ -22,51 +22,33 @@ export interface Notification extends Receipt {
   readonly contentDigest: Buffer;
 }
 
-/**
- * Judges the bytes of a body.
- *
- * @throws Refusal if they are no valid notification
- */
-export function judge(receipt: Receipt, body: Buffer): Notification {
-  const parsed = parseOrRefuse(body);
-  const judged = parseWorkflowListCompletion(parsed);
-  if ('errors' in judged) {
-    throw new Rejection('invalid_fields', 'The notification is not valid: see errors.', body, judged.errors);
+/** Parses a body by the current rules. They may reject a spooled body that an earlier version accepted. */
+export function parseNotification(receipt: Receipt, body: Buffer): Notification | Rejection {
+  const json = parseBody(body);
+  if (json instanceof Rejection) return json;
+  const parsed = parseWorkflowListCompletion(json);
+  if ('errors' in parsed) {
+    return new Rejection('invalid_fields', 'The notification is not valid: see errors.', body, parsed.errors);
   }
-  const contentDigest = digestContent(judged.completion, parsed as Record<string, unknown>);
-  return { ...receipt, body, completion: judged.completion, contentDigest };
+  const contentDigest = digestContent(parsed.completion, json as Record<string, unknown>);
+  return { ...receipt, body, completion: parsed.completion, contentDigest };
 }
 
-/** Judges bytes that were kept: what an earlier version of this service accepted may be refused by this one. */
-export function judgeAgain(receipt: Receipt, body: Buffer): Notification | Rejection {
-  try {
-    return judge(receipt, body);
-  } catch (error) {
-    if (error instanceof Rejection) return error;
-    throw error;
-  }
-}
-
-/** The ids that can be read from a refused body; null where there is none. They help to find the case it was about. */
+/** Reads the ids that a rejected body contains, or null. Operators use them to find the case in question. */
 export function readIds(body: Buffer): Record<'workflow_id' | 'case_id' | 'callee_number', string | null> {
-  let parsed: unknown;
-  try {
-    parsed = parseJson(body);
-  } catch {
-    parsed = undefined;
-  }
+  const json = parseBody(body);
   const read = (name: string): string | null => {
-    const value: unknown = typeof parsed === 'object' && parsed !== null ? Reflect.get(parsed, name) : undefined;
+    const value: unknown = typeof json === 'object' && json !== null ? Reflect.get(json, name) : undefined;
     if (typeof value !== 'string' || value === '') return null;
     return isStorableText(value) && Buffer.byteLength(value) <= MAX_ID_BYTES ? value : null;
   };
   return { workflow_id: read('workflow_id'), case_id: read('case_id'), callee_number: read('callee_number') };
 }
 
-function parseOrRefuse(body: Buffer): unknown {
+function parseBody(body: Buffer): unknown {
   try {
     return parseJson(body);
   } catch (error) {
-    throw new Rejection('not_json', (error as Error).message, body);
+    return new Rejection('not_json', (error as Error).message, body);
   }
 }

@@ -1,4 +1,4 @@
-/** The request that AI Rudder's page "Notification for Workflow List Completion" shows. */
+/** The request on the page "Notification for Workflow List Completion" of AI Rudder. */
 export const PROVIDER_EXAMPLE = {
   case_id: 'test-caseid11',
   callee_number: '+62123456',

@@ -1,7 +1,7 @@
 import { describeDataError } from '../../database/errors.js';
 import { type FieldError, Problem } from '../../http/problem/problem.js';
 
-/** Why a body was refused; stored with it, and the `code` of the answer. */
+/** Reasons for rejecting a body. Stored with the body, and the `code` of the response. */
 export const REJECTION_REASONS = [
   'not_json',
   'invalid_fields',
@@ -11,28 +11,26 @@ export const REJECTION_REASONS = [
 ] as const;
 export type RejectionReason = (typeof REJECTION_REASONS)[number];
 
-/** A body that is no valid notification: it goes into quarantine, whole, and the sender is told why. */
-export class Rejection extends Error {
+/** A body that is no valid notification, with the reason. The quarantine stores it, and the response repeats the reason. */
+export class Rejection {
   constructor(
     readonly reason: RejectionReason,
-    override readonly message: string,
+    readonly message: string,
     readonly body: Buffer,
     readonly errors: readonly FieldError[] = [],
-  ) {
-    super(message);
-  }
+  ) {}
 }
 
-/** The refusal of a notification that keeps our rules, but that PostgreSQL does not take. */
+/** Rejects a notification that is valid by the rules of this service, but that PostgreSQL does not accept. */
 export function databaseRejection(body: Buffer, error: unknown): Rejection {
   return new Rejection(
     'unstorable',
-    `The database refused the content of this notification (${describeDataError(error)}).`,
+    `The database rejected the content of this notification (${describeDataError(error)}).`,
     body,
   );
 }
 
-/** What the sender of a body that must be refused, but cannot be kept, is told. */
+/** The response to an invalid notification if the quarantine has no space left. */
 export function quarantineFullProblem(): Problem {
-  return new Problem('quarantine_full', 'The notification is not valid, and the room for such ones is full.');
+  return new Problem('quarantine_full', 'The notification is invalid, and the quarantine is full.');
 }

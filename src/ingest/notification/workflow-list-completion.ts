@@ -5,14 +5,14 @@ import { compileValidator } from './compiled-validator.js';
 import { toFieldErrors } from '../../http/problem/field-errors.js';
 import type { FieldError } from '../../http/problem/problem.js';
 
-/** The identity of a case holds three ids in one index entry; the provider's have 32 bytes. Names have no limit. */
+/** One index entry has the three ids of a case, so their length is limited. The provider's have 32 bytes. */
 export const MAX_ID_BYTES = 800;
 
 const LIMITED = `At most ${MAX_ID_BYTES} bytes in UTF-8.`;
 
-/** A body may have a hundred thousand faults: naming the first ones is enough, and answers in time. */
+/** A body may have a hundred thousand faults. Listing the first ones keeps the response fast. */
 const MAX_ERRORS = 100;
-const TOO_MANY = `has more than the ${MAX_ERRORS} faults named here`;
+const TOO_MANY = `has more faults than the ${MAX_ERRORS} listed here`;
 
 const missingOr = (message: string) => ({
   message: ({ value }: { value: unknown }) => (value === undefined ? `is missing; it ${message}` : message),
@@ -20,7 +20,7 @@ const missingOr = (message: string) => ({
 const string = missingOr('must be a string');
 const notEmpty = { message: 'must not be empty' };
 
-/** A node task that the case went through. */
+/** A node task that the case passed. */
 export class WorkflowListCompletionRow {
   @ApiProperty({
     description: `Id of the node task in its workflow. ${LIMITED}`,
@@ -61,8 +61,8 @@ export class WorkflowListCompletionRow {
 }
 
 /**
- * AI Rudder's "Notification for Workflow List Completion": one case with one number has left its workflow. Names, types
- * and which fields are required follow the provider's page of 2024-05-28. Unknown fields are accepted and kept.
+ * The "Notification for Workflow List Completion" of AI Rudder: one case with one number has left its workflow. Names, types
+ * and required fields follow the provider's page of 2024-05-28. Unknown fields are accepted and stored.
  */
 export class WorkflowListCompletion {
   @ApiProperty({
@@ -102,13 +102,13 @@ export class WorkflowListCompletion {
 
   @ApiProperty({
     type: [WorkflowListCompletionRow],
-    description: 'The node tasks that the case went through, in order. May be empty.',
+    description: 'The node tasks that the case passed, in order. May be empty.',
   })
   @IsArray(missingOr('must be an array'))
   rows: WorkflowListCompletionRow[];
 }
 
-/** What a notification says of a case, judged to be valid. */
+/** The documented fields of a valid notification. */
 export interface Completion {
   readonly workflow_id: string;
   readonly workflow_name: string;
@@ -122,24 +122,24 @@ export interface Completion {
   }[];
 }
 
-/** Judges a parsed body by the rules above. */
+/** Validates a parsed body by the rules of `WorkflowListCompletion`. */
 export function parseWorkflowListCompletion(body: unknown): { completion: Completion } | { errors: FieldError[] } {
   if (!isObject(body)) return { errors: [{ path: '', message: 'must be a JSON object' }] };
   if (isValid(body)) return { completion: toCompletion(body) };
   return { errors: findErrors(toCandidate(body)) };
 }
 
-const keepsRules = compileValidator(WorkflowListCompletion);
-const keepsRowRules = compileValidator(WorkflowListCompletionRow);
+const satisfiesRules = compileValidator(WorkflowListCompletion);
+const satisfiesRowRules = compileValidator(WorkflowListCompletionRow);
 
-/** The same judgement as class-validator's, without its words. A property test holds the two equal. */
+/** Gives the same result as class-validator, without messages. A property test compares the two. */
 export function isValid(body: Record<string, unknown>): body is ValidBody {
-  return keepsRules(body) && (body['rows'] as unknown[]).every((row) => isObject(row) && keepsRowRules(row));
+  return satisfiesRules(body) && (body['rows'] as unknown[]).every((row) => isObject(row) && satisfiesRowRules(row));
 }
 
 type ValidBody = Record<string, unknown> & WorkflowListCompletion;
 
-/** Rows are judged one by one, so that a body full of faults costs no more than the faults that are told. */
+/** Validates rows one by one, and stops at the limit of errors. */
 export function findErrors(candidate: WorkflowListCompletion): FieldError[] {
   const rows: unknown[] = Array.isArray(candidate.rows) ? candidate.rows : [];
   const errors = toFieldErrors(validateSync(candidate));
@@ -153,8 +153,8 @@ export function findErrors(candidate: WorkflowListCompletion): FieldError[] {
 }
 
 /**
- * Copies the known fields, whatever they hold. class-transformer is not used here: it walks into values of any depth,
- * and a body nested a hundred thousand levels deep would exhaust the stack.
+ * Copies the documented fields with any value. It does not use class-transformer, which recurses into values: a body with a
+ * hundred thousand levels would overflow the stack.
  */
 export function toCandidate(body: Record<string, unknown>): WorkflowListCompletion {
   const { workflow_id, workflow_name, case_id, callee_number, rows } = body;
@@ -185,7 +185,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A case is known by its id, its number, or both: with neither, all such cases of a workflow would be one. */
+/** The id or the number identifies a case. With neither, all such cases of a workflow would be one. */
 function IsNotEmptyWith(other: keyof WorkflowListCompletion): PropertyDecorator {
   return ValidateBy({
     name: 'isNotEmptyWith',

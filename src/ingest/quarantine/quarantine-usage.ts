@@ -49,14 +49,14 @@ export class QuarantineUsage {
 
   /** Reads the usage from PostgreSQL. If PostgreSQL does not answer in time, the last usage stays. */
   async refresh(): Promise<void> {
-    this.#refreshing ??= this.ask().finally(() => (this.#refreshing = undefined));
+    this.#refreshing ??= this.read().finally(() => (this.#refreshing = undefined));
     await this.#refreshing;
   }
 
-  private async ask(): Promise<void> {
+  private async read(): Promise<void> {
     if (!this.dataSource.isInitialized) return;
-    const asked = this.dataSource.query<{ rows: string; bytes: string }[]>(READ_USAGE);
-    const [row] = await withTimeout(LIMIT_MS, asked).catch(() => []);
+    const result = this.dataSource.query<{ rows: string; bytes: string }[]>(READ_USAGE);
+    const [row] = await withTimeout(LIMIT_MS, result).catch(() => []);
     if (row) this.update({ rows: Number(row.rows), bytes: Number(row.bytes) });
   }
 }

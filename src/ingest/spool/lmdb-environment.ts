@@ -6,36 +6,37 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { open, type RootDatabase } from 'lmdb';
 
+/** The LMDB environment of one volume. */
 export type SpoolFile = RootDatabase<Buffer, Buffer>;
 
-/** Exit code of `verify-volume`: it could read the file, and found it wrong. */
+/** Exit code of `verify-volume` for a corrupted volume. */
 export const DAMAGED_EXIT_CODE = 65;
 
-/** Opens the LMDB environment of a spool, and makes it if there is none. */
+/** Opens the LMDB environment of a volume, and creates it if it does not exist. */
 export function openSpoolFile(directory: string, { readOnly = false } = {}): SpoolFile {
   return open<Buffer, Buffer>({
-    // It keeps the last one opened under each name for good: so they all have the same.
+    // lmdb caches the last environment of each base name for ever, so all volumes use the same base name.
     path: `${directory}/.`,
     encoding: 'binary',
     keyEncoding: 'binary',
     cache: false,
     readOnly,
-    // A write is told to be done only once it is on the disk: by default it would be told before.
+    // A write resolves only after it is synced to disk; the default resolves earlier.
     overlappingSync: false,
-    // Its promises would be beyond reach, and one that fails on a full disk would end the process.
+    // Batching creates promises that no caller can catch: on a full disk their rejection would end the process.
     eventTurnBatching: false,
   });
 }
 
 /**
- * Makes changes in one transaction, all of them or none. Returns when they are on the disk.
+ * Commits changes in one transaction, all of them or none. Returns when they are synced to disk.
  *
- * @param changes makes them, by `put` and `remove`, and returns their promises
+ * @param changes calls `put` and `remove`, and returns their promises
  */
 export async function commit(file: SpoolFile, changes: () => readonly Promise<unknown>[]): Promise<void> {
   try {
     await file.batch(() => {
-      for (const change of changes()) change.catch(() => undefined); // they fail with the batch, which tells
+      for (const change of changes()) change.catch(() => undefined); // each rejects together with the batch
     });
   } catch (error) {
     const { commitError } = error as { commitError?: Promise<never> };
@@ -43,26 +44,26 @@ export async function commit(file: SpoolFile, changes: () => readonly Promise<un
   }
 }
 
-/** The signals by which a process ends that reads what cannot be: not those by which somebody ends it. */
+/** Signals of a crash. A process that an operator ends gets other signals. */
 const CRASHES = new Set(['SIGSEGV', 'SIGBUS', 'SIGABRT', 'SIGILL', 'SIGFPE', 'SIGTRAP']);
 
 /**
- * Makes sure that what is in a folder of the spool, if there is something, can be read. LMDB maps its file into memory and trusts it: a damaged
- * one ends the process by a signal as likely as with an error. So another process reads it first, from end to end.
+ * Moves a volume next to the spool if it is corrupted. LMDB maps its file into memory and trusts it: a corrupted file may kill
+ * the process. So a child process reads the whole volume first.
  *
- * @param spool beside it damaged folders are laid
- * @returns where a damaged one was moved to; undefined if there was none
+ * @param spool the directory of the spool
+ * @returns the new path of a corrupted volume; undefined otherwise
  */
 export async function moveIfCorrupted(directory: string, spool: string): Promise<string | undefined> {
   if (!existsSync(path.join(directory, 'data.mdb')) || !(await isDamaged(directory))) return undefined;
-  const aside = `${spool}-damaged-${new Date().toISOString().replaceAll(':', '')}`;
-  await rename(directory, aside);
-  return aside;
+  const corruptedPath = `${spool}-damaged-${new Date().toISOString().replaceAll(':', '')}`;
+  await rename(directory, corruptedPath);
+  return corruptedPath;
 }
 
 async function isDamaged(directory: string): Promise<boolean> {
   const check = fileURLToPath(new URL('verify-volume.js', import.meta.url));
-  // In a group of its own: Ctrl-C in a terminal is for the service, which then ends in order.
+  // In a process group of its own: Ctrl-C in a terminal must reach only the service, which shuts down in order.
   const reader = spawn(process.execPath, [check, directory], { detached: true, stdio: 'ignore' });
   const [code, signal] = (await once(reader, 'exit')) as [number | null, NodeJS.Signals | null];
   return code === DAMAGED_EXIT_CODE || CRASHES.has(signal ?? '');

@@ -6,18 +6,18 @@ import { idOfClosed, idOfPlaced, moveOldSpool, sealVolume, syncFolder } from './
 import { CHUNK_BYTES } from './disk-reservation.js';
 import { SpoolVolume } from './spool-volume.js';
 
-/** Who still adds to a volume, or has its own at hand to drain, is left alone with it. */
+/** A volume of another process is sealed only after this long without a write. */
 const ABANDONED_AFTER_MS = 5_000;
 
 /**
- * The volumes of a spool: the one that this process adds to, and those that are closed, of whichever process. LMDB leaves what was
- * removed in pages that it may use again, or may not. So a volume that was emptied is deleted, and the next one begun.
+ * The volumes of a spool: the current one, to which this process adds, and the sealed ones of all processes. LMDB leaves deleted
+ * bytes in free pages, so an emptied volume is deleted, and a new one is created.
  */
 export class SpoolDirectory {
   readonly #volumes = new Map<string, SpoolVolume>();
   #isOpen = false;
   #current: SpoolVolume | undefined;
-  #beginning: Promise<SpoolVolume> | undefined;
+  #creating: Promise<SpoolVolume> | undefined;
 
   constructor(private readonly root: string) {}
 
@@ -31,32 +31,32 @@ export class SpoolDirectory {
   }
 
   /**
-   * Closes what is there: whether somebody still adds to it cannot be known, and who does will see.
+   * Seals all volumes: other processes may still add to them, and notice the seal after their commit.
    *
-   * @returns where damaged volumes were moved to
+   * @returns the new paths of corrupted volumes
    */
   async open(): Promise<string[]> {
     await mkdir(this.root, { recursive: true, mode: 0o700 });
     await syncFolder(path.dirname(this.root));
     await moveOldSpool(this.root);
     for (const id of (await readdir(this.root)).flatMap(idOfPlaced)) await sealVolume(this.root, id);
-    const asides: string[] = [];
+    const corruptedPaths: string[] = [];
     for (const name of await this.listClosed()) {
-      const aside = await moveIfCorrupted(path.join(this.root, name), this.root);
-      if (aside) asides.push(aside);
+      const corruptedPath = await moveIfCorrupted(path.join(this.root, name), this.root);
+      if (corruptedPath) corruptedPaths.push(corruptedPath);
     }
     await this.openSealedVolumes();
     await this.deleteEmptied();
     this.#isOpen = true;
-    return asides;
+    return corruptedPaths;
   }
 
-  /** Where to add. What is added is kept if that is still in its place afterwards. */
+  /** The volume to add to. A commit counts only if the volume is still in place afterwards. */
   async current(): Promise<SpoolVolume> {
     return this.#current?.isInPlace ? this.#current : this.next();
   }
 
-  /** Takes over what others left behind, and deletes what was emptied. To be called again and again. */
+  /** Seals abandoned volumes and deletes emptied ones. The drainer calls it periodically. */
   async tidy(): Promise<void> {
     await this.closeAbandoned();
     await this.openSealedVolumes();
@@ -65,15 +65,15 @@ export class SpoolDirectory {
     await this.deleteEmptied();
   }
 
-  /** False once it was deleted, by whichever process. */
+  /** False once any process has deleted the volume. */
   holds(volume: SpoolVolume): boolean {
     return this.#volumes.get(volume.id) === volume;
   }
 
-  /** From now on those meant take no more, if anything was ever written to them. @returns them, to be emptied */
-  async close(isMeant: (volume: SpoolVolume) => boolean): Promise<SpoolVolume[]> {
+  /** Seals the selected volumes that have been written to. @returns them, for the caller to empty */
+  async close(isSelected: (volume: SpoolVolume) => boolean): Promise<SpoolVolume[]> {
     await this.openSealedVolumes();
-    const volumes = this.volumes.filter((volume) => volume.wasWrittenTo && isMeant(volume));
+    const volumes = this.volumes.filter((volume) => volume.wasWrittenTo && isSelected(volume));
     if (volumes.some((volume) => volume === this.#current)) await this.closeCurrent();
     return volumes;
   }
@@ -86,7 +86,7 @@ export class SpoolDirectory {
     }
   }
 
-  /** What is empty is not left behind. */
+  /** Closes all volumes, and deletes the empty ones. */
   async end(): Promise<void> {
     if (this.#current?.isEmpty) await this.#current.seal();
     await this.deleteEmptied();
@@ -97,7 +97,7 @@ export class SpoolDirectory {
     this.#isOpen = false;
   }
 
-  /** First the next one: the disk may have no room for it, and then this one stays. */
+  /** Creates the next volume first: if the disk has no space for it, the current one stays. */
   private async closeCurrent(): Promise<void> {
     const volume = this.#current;
     await this.next();
@@ -105,8 +105,8 @@ export class SpoolDirectory {
   }
 
   private async next(): Promise<SpoolVolume> {
-    this.#beginning ??= this.begin().finally(() => (this.#beginning = undefined));
-    return this.#beginning;
+    this.#creating ??= this.begin().finally(() => (this.#creating = undefined));
+    return this.#creating;
   }
 
   private async begin(): Promise<SpoolVolume> {
@@ -135,14 +135,14 @@ export class SpoolDirectory {
     }
   }
 
-  /** Somebody else is deleting it; or has just made it, to move an old spool there: so never with what may be in it. */
+  /** Another process is deleting the folder, or moving an old spool into it: so never deletes its data. */
   private async removeIfEmpty(name: string): Promise<void> {
     const folder = path.join(this.root, name);
     await rm(path.join(folder, 'lock.mdb'), { force: true });
     await rmdir(folder).catch(() => undefined);
   }
 
-  /** Those that other processes have deleted. */
+  /** Forgets volumes that other processes have deleted. */
   private async forgetDeletedVolumes(): Promise<void> {
     const names = new Set(await readdir(this.root));
     for (const volume of this.volumes) {

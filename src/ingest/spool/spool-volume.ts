@@ -6,26 +6,28 @@ import { commit, openSpoolFile, type SpoolFile } from './lmdb-environment.js';
 import { CLOSED, sealVolume, syncFolder } from './volume-names.js';
 import { DiskReservation } from './disk-reservation.js';
 
+/** Calls `put` and `remove`, and returns their promises. */
 export type Changes = (file: SpoolFile) => Promise<unknown>[];
 
-/** Pages that a commit may need beside those of its records; also what is left for draining when the disk is full. */
+/** Pages that a commit may need besides those of its records. Draining uses them while the disk is full. */
 const SPARE_PAGES = 64;
 
-/** During an outage more may come at any moment. */
+/** A volume without a write for this long is quiet. */
 const QUIET_MS = 1_000;
 
 /**
- * One file of the spool: an LMDB environment in a folder of its own. Only the process that made it ever adds to it, and its
- * name is never used again. Who wants it to take no more renames the folder: *closed* is what is not in its place. Others read
- * and empty it only after that, for LMDB makes what it is told to open and does not find.
+ * One volume of the spool: an LMDB environment in its own folder, with a name that is never reused.
  *
- * What is added is kept only if the volume is in its place after the commit. So who closes one and then finds it empty may
- * delete it: a commit that came before the closing would be seen, one that came after it is made again elsewhere.
+ * - *In place*: only the process that created it adds to it. Any process may seal it, by renaming its folder.
+ * - *Sealed*: any process may read and empty it. Not earlier, because LMDB creates an environment that it does not find.
+ *
+ * A commit counts only if the volume is in place afterwards. So a process may delete a sealed volume that it finds empty: an
+ * earlier commit would be visible, and a later one is repeated in another volume.
  */
 export class SpoolVolume {
-  /** Something may have been removed from it. */
+  /** True if records may have been removed: their bytes may still be in the file. */
   hasDeletedBytes = false;
-  readonly #space: DiskReservation;
+  readonly #disk: DiskReservation;
   #users = 0;
   #lastTxnId = 0;
   #quietSince = 0;
@@ -35,10 +37,10 @@ export class SpoolVolume {
     readonly id: string,
     private readonly file: SpoolFile,
   ) {
-    this.#space = new DiskReservation(path.join(root, id));
+    this.#disk = new DiskReservation(path.join(root, id));
   }
 
-  /** Returns when it would be found after a power cut. Until it is whole it has a name that nobody looks for. */
+  /** Returns when the volume would survive a power cut. Until it is complete its name is temporary. */
   static async create(root: string): Promise<SpoolVolume> {
     const id = newId();
     const folder = path.join(root, `${id}.new`);
@@ -58,7 +60,7 @@ export class SpoolVolume {
     }
   }
 
-  /** A closed one, to be emptied. What was removed from it before cannot be known. */
+  /** Opens a sealed volume, to empty it. Records may have been removed from it before. */
   static open(root: string, id: string): SpoolVolume {
     const volume = new SpoolVolume(root, id, openSpoolFile(path.join(root, id + CLOSED)));
     volume.hasDeletedBytes = true;
@@ -82,7 +84,7 @@ export class SpoolVolume {
     return this.file.getStats() as Stats;
   }
 
-  /** It was written to, and not for a while now, as far as whoever asks this from time to time could see. */
+  /** True if the volume has been written to and has not changed for `QUIET_MS`. Detected by polling `lastTxnId`. */
   get isQuiet(): boolean {
     const { lastTxnId } = this.stats;
     if (lastTxnId !== this.#lastTxnId) this.#quietSince = performance.now();
@@ -98,10 +100,10 @@ export class SpoolVolume {
     return this.stats.entryCount === 0;
   }
 
-  *entries(behind?: Buffer): Generator<{ key: Buffer; value: Buffer }> {
+  *entries(after?: Buffer): Generator<{ key: Buffer; value: Buffer }> {
     this.file.resetReadTxn();
-    for (const entry of this.file.getRange(behind ? { start: behind } : {})) {
-      if (!behind?.equals(entry.key)) yield entry;
+    for (const entry of this.file.getRange(after ? { start: after } : {})) {
+      if (!after?.equals(entry.key)) yield entry;
     }
   }
 
@@ -109,7 +111,7 @@ export class SpoolVolume {
     return this.file.doesExist(key);
   }
 
-  /** While somebody uses it, it is not deleted. */
+  /** Runs work during which the volume is not deleted. */
   async using<T>(work: () => Promise<T>): Promise<T> {
     this.#users += 1;
     try {
@@ -119,10 +121,10 @@ export class SpoolVolume {
     }
   }
 
-  /** Makes sure that the disk has room for what is to be added: pages are at least half full, or copied whole. */
-  async makeRoom(records: number, bytes: number): Promise<void> {
+  /** Reserves disk space for new records: pages are at least half full, or copied whole. */
+  async reserveDiskSpace(records: number, bytes: number): Promise<void> {
     const { lastPageNumber, pageSize } = this.stats;
-    await this.#space.ensure((lastPageNumber + 1 + records + SPARE_PAGES) * pageSize + 2 * bytes);
+    await this.#disk.ensure((lastPageNumber + 1 + records + SPARE_PAGES) * pageSize + 2 * bytes);
   }
 
   async commit(changes: Changes): Promise<void> {
@@ -133,11 +135,11 @@ export class SpoolVolume {
     await sealVolume(this.root, this.id);
   }
 
-  /** To be called on one that is closed, empty, and used by nobody. */
+  /** The volume must be sealed, empty and unused. */
   async delete(): Promise<void> {
     await this.close();
     const folder = path.join(this.root, this.id + CLOSED);
-    await rm(folder, { recursive: true, force: true, maxRetries: 3 }); // another process may just be opening it
+    await rm(folder, { recursive: true, force: true, maxRetries: 3 }); // another process may be opening it
   }
 
   async close(): Promise<void> {
@@ -155,7 +157,7 @@ interface Stats {
   readonly overflowPages: number;
 }
 
-/** Bytes of the pages in use: free ones are filled again before the file grows. */
+/** Bytes of the pages in use. LMDB fills free pages before the file grows. */
 export function bytesInUse({ pageSize, treeBranchPageCount, treeLeafPageCount, overflowPages }: Stats): number {
   return pageSize * (treeBranchPageCount + treeLeafPageCount + overflowPages);
 }

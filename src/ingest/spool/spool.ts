@@ -12,27 +12,27 @@ import { encodeKey, encodeValue, type SpoolRecord } from './spool-record.js';
 import { isDiskFull } from './disk-reservation.js';
 import { bytesInUse, type Changes, type SpoolVolume } from './spool-volume.js';
 
-/** A disk that takes longer takes nothing, as far as a sender can wait. */
+/** A commit that takes longer counts as failed: the client waits. */
 const COMMIT_LIMIT_MS = 5_000;
 const RETRY_PAUSE_MS = 1_000;
 
-/** What is carried over at once: an `append` may wait for it. */
-const CARRY_LIMITS = { count: 500, bytes: 1024 * 1024 };
+/** Limits of one step of a compaction: an `append` may wait for it. */
+const MOVE_LIMITS = { count: 500, bytes: 1024 * 1024 };
 
-/** For so long together it is waited for commits to a volume that was closed under them. */
-const MAX_LOOKS = 100;
-const LOOK_PAUSE_MS = 50;
+/** How often a compaction checks for commits that were in flight when the volume was sealed. */
+const MAX_CHECKS = 100;
+const CHECK_PAUSE_MS = 50;
 
-/** So little is carried over by itself, for the sake of what was removed beside it. */
+/** Volumes with at most this many live bytes are compacted automatically, to erase deleted records. */
 const MAX_AUTO_COMPACT_BYTES = 4 * 1024 * 1024;
 
-/** Of the room: what senders of refused bodies may take of it, so that a wild one shuts out no valid notification. */
-const SHARE_OF_REFUSED = 0.1;
+/** The share of the spool for rejected bodies: a faulty client must leave space for valid notifications. */
+const REJECTED_SHARE = 0.1;
 
-/** Written and removed again in one transaction, to see whether the disk takes anything. */
+/** Written and removed in one transaction, to test the disk. */
 const PROBE = Buffer.from('probe');
 
-/** The spool takes nothing just now. */
+/** The spool accepts no records at the moment. */
 export class SpoolError extends Error {
   override readonly name = 'SpoolError';
 
@@ -42,50 +42,57 @@ export class SpoolError extends Error {
 }
 
 /**
- * Deliveries on local disk that PostgreSQL could not take yet, in order of receipt: LMDB environments in `DATA_DIR/spool`, of at
- * most `SPOOL_MAX_BYTES` together. What `append` has accepted survives the process and the machine; what was removed is soon
- * found in none of the files any more.
+ * Deliveries on local disk that wait for PostgreSQL, in order of receipt: LMDB environments in `DATA_DIR/spool`, of at most
+ * `SPOOL_MAX_BYTES` together.
  *
- * Any number of processes may share it: each drains what it finds, and what two of them drain is written once.
+ * - *ok*: `append` accepts records.
+ * - *full*: the next record exceeds `SPOOL_MAX_BYTES`, or the disk is full. Draining frees space, and `recover` probes it.
+ * - *unwritable*: opening the spool or a commit failed. `append` fails at once for `RETRY_PAUSE_MS`; then the next commit
+ *   or `recover` retries.
+ *
+ * A record that `append` has accepted survives a crash of the process and of the machine. The bytes of a removed record leave
+ * the files soon. Processes may share a spool: each drains all of it, and a record that two of them drain is written once.
  */
 @Injectable()
 export class Spool {
   readonly #logger = new Logger('Spool');
-  readonly #folder: SpoolDirectory;
+  readonly #directory: SpoolDirectory;
   readonly #maxBytes: number;
   readonly #reader: SpoolReader;
   #condition: SpoolCondition = 'unwritable';
   #retryAt = 0;
-  #underWayBytes = 0;
-  /** Of refused bodies that may still be here. At the start all that is here may be such. */
-  #refusedBytes = Infinity;
-  #tidyAt = 0;
-  #turn: Promise<unknown> = Promise.resolve();
+  #pendingBytes = 0;
+  /** An upper bound of the bytes of rejected bodies. At the start all records may be rejected bodies. */
+  #rejectedBytes = Infinity;
+  #compactAt = 0;
+  #lastTask: Promise<unknown> = Promise.resolve();
 
   constructor(@Inject(CONFIG) config: Config) {
-    this.#folder = new SpoolDirectory(path.join(config.dataDir, 'spool'));
-    this.#reader = new SpoolReader(this.#folder);
+    this.#directory = new SpoolDirectory(path.join(config.dataDir, 'spool'));
+    this.#reader = new SpoolReader(this.#directory);
     this.#maxBytes = config.spoolMaxBytes;
   }
 
-  /** Opens the spool. Whatever is wrong with it is logged and no reason not to start: PostgreSQL may be all that is needed. */
+  /** Opens the spool. Only logs a failure: the service can run without a spool while PostgreSQL is available. */
   async open(): Promise<void> {
     try {
-      for (const aside of await this.#folder.open()) {
-        this.#logger.error('the spool was damaged and is set aside: what it holds is not in PostgreSQL', { aside });
+      for (const corruptedPath of await this.#directory.open()) {
+        this.#logger.error('corrupted spool moved aside; its notifications are not in PostgreSQL', {
+          path: corruptedPath,
+        });
       }
-      await this.#folder.current();
+      await this.#directory.current();
       this.#condition = 'ok';
     } catch (error) {
-      if (this.#retryAt === 0) this.#logger.error('the spool cannot be used', { error: describeError(error) });
+      if (this.#retryAt === 0) this.#logger.error('spool unavailable', { error: describeError(error) });
       this.#retryAt = performance.now() + RETRY_PAUSE_MS;
     }
   }
 
-  /** Looks whether what was wrong has been put right. To be called now and then while nothing else is asked of the spool. */
+  /** Retries after a failure. The drainer calls it periodically while the spool is empty. */
   async recover(): Promise<void> {
     if (this.#condition === 'ok' || performance.now() < this.#retryAt) return;
-    if (!this.#folder.isOpen) return this.open();
+    if (!this.#directory.isOpen) return this.open();
     if (this.usage().bytes < this.#maxBytes) {
       await this.write(0, 0, (file) => [file.put(PROBE, PROBE), file.remove(PROBE)]).catch(() => undefined);
     }
@@ -97,118 +104,120 @@ export class Spool {
   }
 
   /**
-   * Keeps deliveries, all of them or none. Returns when they are on the disk; one that is kept already is not kept twice.
+   * Stores deliveries, all of them or none. Returns when they are synced to disk. Stores equal deliveries once.
    *
-   * @throws SpoolError if there is no room for them, or the disk does not take them; Problem `quarantine_full` if there is none
-   *   for refused ones
+   * @throws SpoolError if the spool or the disk is full, or the disk fails; Problem `quarantine_full` if the share of rejected
+   *   bodies is full
    */
   async append(records: readonly SpoolRecord[]): Promise<void> {
-    if (!this.#folder.isOpen) throw new SpoolError('unwritable');
+    if (!this.#directory.isOpen) throw new SpoolError('unwritable');
     const entries = encode(records);
     const added = bytesOf(entries);
     if (this.usage().bytes + added > this.#maxBytes) this.fail('full');
-    if (records.some(({ refusal }) => refusal)) this.takeShareOfRefused(added);
-    this.#underWayBytes += added;
+    if (records.some(({ rejection }) => rejection)) this.reserveRejectedShare(added);
+    this.#pendingBytes += added;
     try {
       await this.write(entries.length, added, (file) => entries.map(async ([key, value]) => file.put(key, value)));
     } finally {
-      this.#underWayBytes -= added;
+      this.#pendingBytes -= added;
     }
   }
 
-  /** Those that were drained are not counted back one by one: there are never more than all that is here. */
-  private takeShareOfRefused(added: number): void {
-    this.#refusedBytes = Math.min(this.#refusedBytes, this.usage().bytes + this.#underWayBytes);
-    if (this.#refusedBytes + added > SHARE_OF_REFUSED * this.#maxBytes) throw quarantineFullProblem();
-    this.#refusedBytes += added;
+  /** Does not count drained bodies back: the usage of the whole spool is an upper bound. */
+  private reserveRejectedShare(added: number): void {
+    this.#rejectedBytes = Math.min(this.#rejectedBytes, this.usage().bytes + this.#pendingBytes);
+    if (this.#rejectedBytes + added > REJECTED_SHARE * this.#maxBytes) throw quarantineFullProblem();
+    this.#rejectedBytes += added;
   }
 
-  /** The oldest ones behind a key, or of all, up to a number and about so many bytes; at least one if there is one. */
-  oldest(limits: Limits, behind?: Buffer): Spooled[] {
-    return this.#reader.oldest(limits, behind);
+  /** Reads the oldest records, or the oldest after a key, within the limits. Returns at least one if there is one. */
+  oldest(limits: Limits, after?: Buffer): Spooled[] {
+    return this.#reader.oldest(limits, after);
   }
 
-  /** @throws SpoolError if the disk does not take it: they will be drained again, which is harmless */
+  /** @throws SpoolError if the disk fails: the records are drained again, which is harmless */
   async remove(keys: readonly Buffer[]): Promise<void> {
     if (keys.length === 0) return;
-    await this.inTurn(async () => {
-      for (const volume of this.#folder.volumes) await this.removeFrom(volume, keys);
+    await this.serialize(async () => {
+      for (const volume of this.#directory.volumes) await this.removeFrom(volume, keys);
     });
   }
 
   /**
-   * Returns when nothing that was removed is in the files any more. What is left is carried over into a new volume, for which
-   * the disk must have room.
+   * Erases the bytes of removed records from the files: moves all other records to a new volume, and deletes the old ones.
+   * The disk must have space for the new volume.
    *
-   * @throws SpoolError if that cannot be done now: nothing is lost, and what was removed may still be found
+   * @throws SpoolError if it fails: nothing is lost, and removed bytes may still be in the files
    */
   async compactAll(): Promise<void> {
-    await this.replace(() => true, MAX_LOOKS);
+    await this.replace(() => true, MAX_CHECKS);
   }
 
-  /** The same for what was emptied, or nearly so, without being asked. To be called now and then. */
+  /** Compacts emptied and nearly emptied volumes. The drainer calls it periodically. */
   async compactIfIdle(): Promise<void> {
-    if (!this.#folder.isOpen || performance.now() < this.#tidyAt) return;
+    if (!this.#directory.isOpen || performance.now() < this.#compactAt) return;
     try {
-      await this.inTurn(async () => this.#folder.tidy());
-      const little = this.#folder.volumes.find((volume) => volume.hasDeletedBytes && volume.isQuiet && isSmall(volume));
-      if (little) await this.replace((volume) => volume === little, 1);
+      await this.serialize(async () => this.#directory.tidy());
+      const small = this.#directory.volumes.find(
+        (volume) => volume.hasDeletedBytes && volume.isQuiet && isSmall(volume),
+      );
+      if (small) await this.replace((volume) => volume === small, 1);
     } catch {
-      this.#tidyAt = performance.now() + RETRY_PAUSE_MS; // an append would tell what is wrong
+      this.#compactAt = performance.now() + RETRY_PAUSE_MS; // the next append logs the failure
     }
   }
 
   async close(): Promise<void> {
-    await this.inTurn(async () => this.#folder.end());
+    await this.serialize(async () => this.#directory.end());
   }
 
-  private async replace(isMeant: (volume: SpoolVolume) => boolean, looks: number): Promise<void> {
-    const closed = await this.inTurn(async () => this.#folder.close(isMeant)).catch((error: unknown) => {
+  private async replace(isSelected: (volume: SpoolVolume) => boolean, checks: number): Promise<void> {
+    const sealed = await this.serialize(async () => this.#directory.close(isSelected)).catch((error: unknown) => {
       throw new SpoolError(isDiskFull(error) ? 'full' : 'unwritable');
     });
-    for (const volume of closed) await this.empty(volume, looks);
+    for (const volume of sealed) await this.empty(volume, checks);
   }
 
-  private async empty(volume: SpoolVolume, looks: number): Promise<void> {
-    for (let left = looks; left > 0; left -= 1) {
-      while (await this.inTurn(async () => this.carryOver(volume)));
-      await this.inTurn(async () => this.#folder.deleteEmptied());
-      if (!this.#folder.holds(volume)) return;
-      await sleep(LOOK_PAUSE_MS); // a commit under way, which may still come into it
+  private async empty(volume: SpoolVolume, checks: number): Promise<void> {
+    for (let left = checks; left > 0; left -= 1) {
+      while (await this.serialize(async () => this.moveRecords(volume)));
+      await this.serialize(async () => this.#directory.deleteEmptied());
+      if (!this.#directory.holds(volume)) return;
+      await sleep(CHECK_PAUSE_MS); // a commit in flight may still add to the volume
     }
     throw new SpoolError('unwritable');
   }
 
-  /** Each record is in one of the two all the while. @returns whether there was any */
-  private async carryOver(volume: SpoolVolume): Promise<boolean> {
-    const found = this.#folder.holds(volume) ? this.#reader.page(volume, CARRY_LIMITS) : [];
-    if (found.length === 0) return false;
-    const entries = encode(found.map(({ record }) => record));
+  /** Each record is in at least one of the two volumes at any time. @returns whether there was any record */
+  private async moveRecords(volume: SpoolVolume): Promise<boolean> {
+    const records = this.#directory.holds(volume) ? this.#reader.page(volume, MOVE_LIMITS) : [];
+    if (records.length === 0) return false;
+    const entries = encode(records.map(({ record }) => record));
     await this.write(entries.length, bytesOf(entries), (file) =>
       entries.map(async ([key, value]) => file.put(key, value)),
     );
     await this.removeFrom(
       volume,
-      found.map(({ key }) => key),
+      records.map(({ key }) => key),
     );
     return true;
   }
 
   private async removeFrom(volume: SpoolVolume, keys: readonly Buffer[]): Promise<void> {
-    const held = keys.filter((key) => volume.has(key));
-    if (held.length === 0) return;
+    const present = keys.filter((key) => volume.has(key));
+    if (present.length === 0) return;
     volume.hasDeletedBytes = true;
-    await this.commit(volume, (file) => held.map(async (key) => file.remove(key)));
+    await this.commit(volume, (file) => present.map(async (key) => file.remove(key)));
   }
 
-  /** One after the other, in this process: what removes, moves or deletes. */
-  private async inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(work);
-    this.#turn = result.catch(() => undefined);
+  /** Runs tasks that remove, move or delete records one after the other. */
+  private async serialize<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#lastTask.then(work);
+    this.#lastTask = result.catch(() => undefined);
     return result;
   }
 
-  /** Commits what adds to the spool, once the disk has room for it; again elsewhere if the volume was closed meanwhile. */
+  /** Reserves disk space and commits. Repeats it in another volume if this one was sealed meanwhile. */
   private async write(records: number, bytes: number, changes: Changes): Promise<void> {
     let volume: SpoolVolume;
     do {
@@ -220,7 +229,7 @@ export class Spool {
   private async current(): Promise<SpoolVolume> {
     this.checkDisk();
     try {
-      return await withTimeout(COMMIT_LIMIT_MS, this.#folder.current());
+      return await withTimeout(COMMIT_LIMIT_MS, this.#directory.current());
     } catch (error) {
       return this.failFor(error);
     }
@@ -228,7 +237,7 @@ export class Spool {
 
   private async writeTo(volume: SpoolVolume, records: number, bytes: number, changes: Changes): Promise<void> {
     await volume.using(async () => {
-      const failure: unknown = await volume.makeRoom(records, bytes).catch((error: unknown) => error);
+      const failure: unknown = await volume.reserveDiskSpace(records, bytes).catch((error: unknown) => error);
       if (!volume.isInPlace) return;
       if (failure) this.failFor(failure);
       await this.commit(volume, changes);
@@ -245,7 +254,7 @@ export class Spool {
     }
   }
 
-  /** A disk that took nothing a moment ago is not asked again for every notification. */
+  /** Fails at once during the pause after a failure, so that not every notification waits for a failing disk. */
   private checkDisk(): void {
     if (this.#condition === 'unwritable' && performance.now() < this.#retryAt) throw new SpoolError('unwritable');
   }
@@ -264,7 +273,7 @@ export class Spool {
   }
 
   private usage(): { entryCount: number; bytes: number } {
-    const stats = this.#folder.volumes.map((volume) => volume.stats);
+    const stats = this.#directory.volumes.map((volume) => volume.stats);
     return {
       entryCount: stats.reduce((sum, { entryCount }) => sum + entryCount, 0),
       bytes: stats.reduce((sum, each) => sum + bytesInUse(each), 0),

@@ -2,10 +2,10 @@ import { constants as os } from 'node:os';
 import { DAMAGED_EXIT_CODE, openSpoolFile } from './lmdb-environment.js';
 import { DamagedRecordError, decodeRecord } from './spool-record.js';
 
-/** A program of its own: reads the spool in the folder given from end to end, and tells by its exit code what it found. */
+/** A child process: reads the whole volume in a folder, and reports by its exit code whether it is corrupted. */
 
-/** Codes that say something of this process or its neighbours rather than of the file: they prove nothing. */
-const NO_DAMAGE = new Set([
+/** Errors of the process or the system. They do not prove that the file is corrupted. */
+const SYSTEM_ERRORS = new Set([
   os.errno.ENOENT,
   os.errno.EPERM,
   os.errno.EACCES,
@@ -21,15 +21,15 @@ const NO_DAMAGE = new Set([
 
 try {
   const file = openSpoolFile(process.argv[2] ?? '', { readOnly: true });
-  let found = 0;
+  let count = 0;
   for (const { key, value } of file.getRange()) {
     decodeRecord(key, value);
-    found += 1;
+    count += 1;
   }
-  // At a damaged page LMDB may take its way for ended.
+  // LMDB may stop iterating at a corrupted page, so compare with the entry count.
   const { entryCount } = file.getStats() as { entryCount: number };
-  if (found !== entryCount) throw new DamagedRecordError(`of ${entryCount} records ${found} can be reached`);
+  if (count !== entryCount) throw new DamagedRecordError(`only ${count} of ${entryCount} records are readable`);
   await file.close();
 } catch (error) {
-  process.exitCode = NO_DAMAGE.has((error as { code: number }).code) ? 1 : DAMAGED_EXIT_CODE;
+  process.exitCode = SYSTEM_ERRORS.has((error as { code: number }).code) ? 1 : DAMAGED_EXIT_CODE;
 }

@@ -2,13 +2,13 @@ import { Inject, Injectable } from '@nestjs/common';
 import { CONFIG, type Config } from '../../config/config.js';
 import { Problem } from '../../http/problem/problem.js';
 
-/** At some 20 kB for a request with its connection and parsed notification, about 80 MiB. */
+/** About 80 MiB, at 20 kB for each request with its connection and its parsed notification. */
 const MAX_NOTIFICATIONS = 4_000;
 const MAX_BYTES = 32 * 1024 * 1024;
 
 /**
- * Bounds the memory of all notifications between the first byte of their body and their answer, however many connections
- * there are and however slowly PostgreSQL takes them.
+ * Bounds the memory of notifications between the first byte of their body and their response. The bound holds for any number
+ * of connections and any speed of PostgreSQL.
  */
 @Injectable()
 export class AdmissionControl {
@@ -17,7 +17,7 @@ export class AdmissionControl {
   #bytes = 0;
 
   constructor(@Inject(CONFIG) { bodyLimitBytes }: Config) {
-    this.#maxBytes = Math.max(MAX_BYTES, 2 * bodyLimitBytes); // before and after decompression
+    this.#maxBytes = Math.max(MAX_BYTES, 2 * bodyLimitBytes); // one body, compressed and decompressed
   }
 
   get inUse(): { notifications: number; bytes: number } {
@@ -28,37 +28,34 @@ export class AdmissionControl {
     return this.#notifications >= MAX_NOTIFICATIONS || this.#bytes >= this.#maxBytes;
   }
 
-  /** @returns a place for one notification; undefined if there is none */
+  /** Admits one notification. @returns undefined if a limit is reached */
   tryAcquire(): Admission | undefined {
     if (this.isFull) return undefined;
     this.#notifications += 1;
-    let own = 0;
+    let reserved = 0;
     return {
       reserve: (bytes) => {
         if (this.#bytes + bytes > this.#maxBytes) return false;
-        own += bytes;
+        reserved += bytes;
         this.#bytes += bytes;
         return true;
       },
       release: () => {
         this.#notifications -= 1;
-        this.#bytes -= own;
+        this.#bytes -= reserved;
       },
     };
   }
 }
 
-/** What one notification takes of the room. */
+/** The memory that one admitted notification holds. */
 export interface Admission {
-  /** @returns false if there is no room for so many more bytes */
+  /** @returns false if the limit has no space for so many more bytes */
   reserve(bytes: number): boolean;
   release(): void;
 }
 
-/** What the sender of one that has no place, or no room for its bytes, is told. */
+/** The response if a limit is reached. */
 export function overloaded(): Problem {
-  return new Problem(
-    'service_unavailable',
-    'Too many notifications wait to be written just now. Please send it again.',
-  );
+  return new Problem('service_unavailable', 'Too many notifications are waiting to be written. Please send it again.');
 }

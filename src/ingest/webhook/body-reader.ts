@@ -13,42 +13,46 @@ const DECODERS = {
 } as const;
 
 /**
- * Reads a request's body whole, up to `limitBytes` before and after decompression. "As received" means after the
- * transfer and content codings are taken off: those belong to the way, not to the notification.
+ * Reads the whole body of a request, up to `limitBytes` before and after decompression. Transfer and content codings are
+ * removed: the notification is the decoded body.
  *
- * @throws Problem `body_too_large`, `incomplete_body`, or `service_unavailable` if there is no room for it; Refusal if it
- *   cannot be decoded
+ * @returns a Rejection if the body cannot be decoded
+ * @throws Problem `body_too_large`, `incomplete_body`, or `service_unavailable` if there is no memory left for the body
  */
-export async function readBody(request: IncomingMessage, limitBytes: number, place: Admission): Promise<Buffer> {
-  const bytes = await readBytes(request, limitBytes, place);
+export async function readBody(
+  request: IncomingMessage,
+  limitBytes: number,
+  admission: Admission,
+): Promise<Buffer | Rejection> {
+  const bytes = await readBytes(request, limitBytes, admission);
   const coding = request.headers['content-encoding']?.trim().toLowerCase() || 'identity';
   if (coding === 'identity') return bytes;
   if (!Object.hasOwn(DECODERS, coding)) {
-    const known = `identity, ${Object.keys(DECODERS).join(', ')}`;
-    throw new Rejection('unsupported_media_type', `Content-Encoding must be one of ${known}.`, bytes);
+    const supported = `identity, ${Object.keys(DECODERS).join(', ')}`;
+    return new Rejection('unsupported_media_type', `Content-Encoding must be one of ${supported}.`, bytes);
   }
   const decoded = await decode(bytes, coding as keyof typeof DECODERS, limitBytes);
-  if (!place.reserve(decoded.length)) throw overloaded();
+  if (decoded instanceof Buffer && !admission.reserve(decoded.length)) throw overloaded();
   return decoded;
 }
 
-/** True unless the request names a content type that is not JSON: a missing one is taken for JSON. */
+/** True if the request names a JSON content type, or none: a missing type means JSON. */
 export function isJsonByContentType({ headers }: IncomingMessage): boolean {
   const type = headers['content-type'];
   return !type || type === 'application/json' || typeIs.is(type, ['json', '+json', 'text/json']) !== false;
 }
 
-async function readBytes(request: IncomingMessage, limitBytes: number, place: Admission): Promise<Buffer> {
+async function readBytes(request: IncomingMessage, limitBytes: number, admission: Admission): Promise<Buffer> {
   if (Number(request.headers['content-length']) > limitBytes) throw tooLarge(limitBytes);
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let length = 0;
     const fail = (problem: Problem): void => {
       chunks.length = 0;
-      request.removeAllListeners('data').resume(); // the rest is read and dropped, so that the answer gets through
+      request.removeAllListeners('data').resume(); // discard the rest, so that the client can read the response
       reject(problem);
     };
-    const cutShort = (): void => {
+    const failIfIncomplete = (): void => {
       if (!request.complete)
         fail(new Problem('incomplete_body', 'The connection ended before the whole body arrived.'));
     };
@@ -56,19 +60,19 @@ async function readBytes(request: IncomingMessage, limitBytes: number, place: Ad
       length += chunk.length;
       chunks.push(chunk);
       if (length > limitBytes) fail(tooLarge(limitBytes));
-      else if (!place.reserve(chunk.length)) fail(overloaded());
+      else if (!admission.reserve(chunk.length)) fail(overloaded());
     });
     request.once('end', () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)));
-    request.once('error', cutShort).once('close', cutShort);
+    request.once('error', failIfIncomplete).once('close', failIfIncomplete);
   });
 }
 
-async function decode(bytes: Buffer, coding: keyof typeof DECODERS, limitBytes: number): Promise<Buffer> {
+async function decode(bytes: Buffer, coding: keyof typeof DECODERS, limitBytes: number): Promise<Buffer | Rejection> {
   try {
     return await DECODERS[coding](bytes, { maxOutputLength: limitBytes });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(limitBytes);
-    throw new Rejection('undecodable_body', `The body is not ${coding}, which Content-Encoding says it is.`, bytes);
+    return new Rejection('undecodable_body', `The body is not ${coding}, as Content-Encoding claims.`, bytes);
   }
 }
 

@@ -3,15 +3,15 @@ import type { RequestStep } from '../../http/server/request-chain.js';
 import type { Metrics } from '../../metrics/metrics.js';
 import { WEBHOOK_PATH, type WebhookHandler } from './webhook-handler.js';
 
-/** The path as AI Rudder's console shows it: without escapes and without a query. */
+/** The path as the console of AI Rudder shows it: without escapes and without a query. */
 const PLAIN_PATH = new RegExp(`^${WEBHOOK_PATH}/([\\w.~-]+)/([\\w-]+)$`);
 
 /** Equals the route of the Nest controller, so that metrics count both paths as one. */
 const ROUTE = `${WEBHOOK_PATH}/:token/:kind`;
 
 /**
- * The step of the request chain that sends notifications straight to the handler, because the middleware and the router of
- * Express take longer than the handler itself. A path in any other spelling goes through Express to the same handler.
+ * A step of the request chain that passes notifications directly to the handler, because the middleware and the router of
+ * Express take longer than the handler. A path with any other spelling goes through Express to the same handler.
  */
 export function webhookFastPath(handler: WebhookHandler, metrics: Metrics): RequestStep {
   return (request, response, next) => {

@@ -10,7 +10,7 @@ import { sendProblem } from '../../http/problem/send-problem.js';
 import { Metrics } from '../../metrics/metrics.js';
 import { isJsonByContentType, readBody } from './body-reader.js';
 import { type Acceptance, NotificationBuffer } from '../write/notification-buffer.js';
-import { judge, type Kind, KINDS, type Receipt } from '../notification/notification.js';
+import { type Kind, KINDS, type Notification, parseNotification, type Receipt } from '../notification/notification.js';
 import { Rejection } from '../notification/rejection.js';
 import { overloaded, type Admission, AdmissionControl } from './admission.js';
 import { SpoolError } from '../spool/spool.js';
@@ -18,34 +18,34 @@ import { SpoolError } from '../spool/spool.js';
 export const WEBHOOK_PATH = '/webhooks/airudder';
 
 const ACCEPTED = '{}';
-const NOT_STORED_MESSAGE = 'The notification could not be kept just now. Please send it again.';
+const NOT_STORED_MESSAGE = 'The notification could not be stored. Please send it again.';
 
-/** Where AI Rudder posts. A `200` means: durable. Every other answer means: not acknowledged. */
+/** Receives the notifications of AI Rudder. Only a `200` acknowledges a notification: it is then durable. */
 @Injectable()
 export class WebhookHandler {
-  readonly #logger = new Logger('Door');
+  readonly #logger = new Logger('Webhook');
 
   constructor(
     @Inject(CONFIG) private readonly config: Config,
     private readonly tokens: WebhookTokenStore,
     private readonly limits: RateLimiter,
-    private readonly room: AdmissionControl,
+    private readonly admissions: AdmissionControl,
     private readonly buffer: NotificationBuffer,
     private readonly metrics: Metrics,
   ) {}
 
-  /** Reads, judges and keeps one notification, and answers the request. Never throws. */
+  /** Reads, parses and stores one notification, and responds. Never throws. */
   async receive(request: IncomingMessage, response: ServerResponse, token: string, kind: string): Promise<void> {
     const id = requestIdOf(response);
     try {
       if (!this.tokens.isAuthorized(token, request)) this.rejectUnauthorized(request, response);
-      this.answer(response, await this.admit(id, kind, request));
+      this.acknowledge(response, await this.admit(id, kind, request));
     } catch (error) {
-      this.refuse(response, error);
+      this.fail(response, error);
     }
   }
 
-  /** A stranger learns nothing: a wrong token, a right one from the wrong address and an unknown kind are all answered alike. */
+  /** A wrong token, a right token from a wrong address and an unknown kind get the same response: it reveals no token. */
   private rejectUnauthorized(request: IncomingMessage, response: ServerResponse): never {
     this.limits.countFailure(request, response);
     throw notFound();
@@ -54,33 +54,37 @@ export class WebhookHandler {
   private async admit(id: string, kind: string, request: IncomingMessage): Promise<Acceptance> {
     if (!isKind(kind)) throw notFound();
     this.metrics.notificationsReceived.inc();
-    const place = this.room.tryAcquire();
-    if (!place) throw overloaded();
+    const admission = this.admissions.tryAcquire();
+    if (!admission) throw overloaded();
     try {
-      return await this.ingestBody(id, kind, request, place);
+      return await this.ingestBody(id, kind, request, admission);
     } finally {
-      place.release();
+      admission.release();
     }
   }
 
-  private async ingestBody(id: string, kind: Kind, request: IncomingMessage, place: Admission): Promise<Acceptance> {
-    // Received is what is here whole: counted from its head, a slow one would be older than what overtook it.
-    const receive = (): Receipt => ({ id, kind, receivedAt: new Date() });
-    try {
-      const body = await readBody(request, this.config.bodyLimitBytes, place);
-      if (!isJsonByContentType(request)) {
-        throw new Rejection('unsupported_media_type', 'Content-Type must be application/json.', body);
-      }
-      return await this.buffer.add(judge(receive(), body));
-    } catch (error) {
-      if (!(error instanceof Rejection)) throw error;
-      const quarantine_id = await this.buffer.storeRejected(receive(), error);
-      this.#logger.warn('notification refused', { request_id: id, quarantine_id, kind, reason: error.reason });
-      throw new Problem(error.reason, error.message, error.errors);
-    }
+  private async ingestBody(
+    id: string,
+    kind: Kind,
+    request: IncomingMessage,
+    admission: Admission,
+  ): Promise<Acceptance> {
+    const body = await readBody(request, this.config.bodyLimitBytes, admission);
+    // The last byte counts as the receipt: by its first byte a slow request would be older than one that overtook it.
+    const receipt: Receipt = { id, kind, receivedAt: new Date() };
+    const parsed = body instanceof Rejection ? body : parseRequest(receipt, request, body);
+    const result = parsed instanceof Rejection ? parsed : await this.buffer.add(parsed);
+    return result instanceof Rejection ? this.reject(receipt, result) : result;
   }
 
-  private answer(response: ServerResponse, acceptance: Acceptance): void {
+  private async reject(receipt: Receipt, rejection: Rejection): Promise<never> {
+    const { id, kind } = receipt;
+    const quarantine_id = await this.buffer.storeRejected(receipt, rejection);
+    this.#logger.warn('notification rejected', { request_id: id, quarantine_id, kind, reason: rejection.reason });
+    throw new Problem(rejection.reason, rejection.message, rejection.errors);
+  }
+
+  private acknowledge(response: ServerResponse, acceptance: Acceptance): void {
     this.metrics.notificationsAccepted.inc({ verdict: acceptance });
     response.writeHead(200, {
       'Content-Type': 'application/json; charset=utf-8',
@@ -90,16 +94,21 @@ export class WebhookHandler {
     response.end(ACCEPTED, 'latin1');
   }
 
-  /** Whatever is no Problem is our own trouble, and the notification is not kept: the sender must try again. */
-  private refuse(response: ServerResponse, error: unknown): void {
+  /** Any other error than a Problem is a failure of the service: the notification is not stored, and the client retries. */
+  private fail(response: ServerResponse, error: unknown): void {
     const problem = error instanceof Problem ? error : new Problem('service_unavailable', NOT_STORED_MESSAGE);
-    // That the spool takes nothing was logged when it began.
+    // The spool logs its own failures once.
     if (!(error instanceof Problem) && !(error instanceof SpoolError)) {
-      this.#logger.error('notification not kept', { request_id: requestIdOf(response), error: describeError(error) });
+      this.#logger.error('notification not stored', { request_id: requestIdOf(response), error: describeError(error) });
     }
     this.metrics.notificationsRefused.inc({ reason: problem.code });
     sendProblem(response, problem);
   }
+}
+
+function parseRequest(receipt: Receipt, request: IncomingMessage, body: Buffer): Notification | Rejection {
+  if (isJsonByContentType(request)) return parseNotification(receipt, body);
+  return new Rejection('unsupported_media_type', 'Content-Type must be application/json.', body);
 }
 
 function notFound(): Problem {
@@ -107,5 +116,5 @@ function notFound(): Problem {
 }
 
 function isKind(kind: string): kind is Kind {
-  return KINDS.some((known) => known === kind);
+  return KINDS.some((supported) => supported === kind);
 }

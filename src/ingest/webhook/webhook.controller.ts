@@ -4,11 +4,11 @@ import type { Request, Response } from 'express';
 import { DescribeWebhook } from './webhook.openapi.js';
 import { WebhookHandler } from './webhook-handler.js';
 
-/** The door in Nest's routes: its documentation, and the way for spellings that `takeShortWay` does not know. */
+/** The Nest route of the webhook: its documentation, and the handler of paths that the fast path does not match. */
 @Controller('webhooks/airudder')
 @ApiTags('webhook')
 export class WebhookController {
-  constructor(private readonly door: WebhookHandler) {}
+  constructor(private readonly handler: WebhookHandler) {}
 
   @Post(':token/:kind')
   @DescribeWebhook()
@@ -18,6 +18,6 @@ export class WebhookController {
     @Req() request: Request,
     @Res() response: Response,
   ): Promise<void> {
-    await this.door.receive(request, response, token, kind);
+    await this.handler.receive(request, response, token, kind);
   }
 }

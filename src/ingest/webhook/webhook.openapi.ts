@@ -7,21 +7,19 @@ import { WorkflowListCompletion } from '../notification/workflow-list-completion
 
 const description = `The address to paste into AI Rudder's console, one for each kind of notification.
 
-\`200\` with the body \`{}\` is sent after the transaction that holds the notification is committed, or, while PostgreSQL is
-away, after it is safe on local disk, from where it is brought to PostgreSQL later. No other answer acknowledges it.
-\`X-Request-Id\` is then the notification's id. Sending one again is harmless: it is recorded and counted, and the case does
-not change.
+A \`200\` with the body \`{}\` acknowledges the notification: it is committed in PostgreSQL. While PostgreSQL is unavailable, it
+is synced to local disk, and written to PostgreSQL later. No other response acknowledges it. \`X-Request-Id\` is the id of the
+notification. A repeated notification is harmless: it is recorded and counted, and the case does not change.
 
-Unknown fields are accepted and kept. Every body that is refused for what it is goes into quarantine, whole.`;
+Unknown fields are accepted and stored. The quarantine stores every rejected body as received.`;
 
-/** The door in the OpenAPI document. The body is read and judged by the door itself, so nothing here can be inferred. */
+/** Describes the webhook in the OpenAPI document. The handler reads the body itself, so Swagger cannot infer its schema. */
 export function DescribeWebhook(): MethodDecorator {
   return applyDecorators(
     ApiOperation({ operationId: 'receiveNotification', summary: 'Receive a notification from AI Rudder', description }),
     ApiParam({
       name: 'token',
-      description:
-        'One of WEBHOOK_TOKENS, or the webhook token that the start printed. It is the only key to this door.',
+      description: 'One of WEBHOOK_TOKENS, or the webhook token that the service printed at its start.',
       schema: { type: 'string' },
     }),
     ApiParam({
@@ -36,7 +34,7 @@ export function DescribeWebhook(): MethodDecorator {
       examples: { provider: { summary: "The provider's own example", value: PROVIDER_EXAMPLE } },
     }),
     ApiOkResponse({
-      description: 'Committed, or safe on local disk.',
+      description: 'Committed in PostgreSQL, or synced to local disk.',
       headers: {
         'X-Request-Id': {
           description: "The notification's id.",

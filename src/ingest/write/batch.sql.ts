@@ -1,7 +1,7 @@
 import type { Columns } from '../../database/binary-arrays.js';
 import type { Statement } from '../../database/connection.js';
 
-/** The SQL of the way in. Arrays, one per column, carry any number of rows with one constant text. */
+/** The SQL of the write path. One array per column carries any number of rows, so each statement has a constant text. */
 
 /** Parameter: case refs. Reads ix_notifications_case. */
 export const READ_HISTORIES: Statement = {
@@ -15,13 +15,13 @@ export const READ_HISTORIES: Statement = {
 
 /** Parameter: case refs. */
 export const DELETE_CASE_NODE_TASKS: Statement = {
-  name: 'delete_contents',
+  name: 'delete_case_node_tasks',
   text: `DELETE FROM case_node_tasks WHERE case_ref = ANY ($1::uuid[])`,
 };
 
 /** Parameters: case refs, times of completion. */
 export const UPDATE_NODE_TASK_COMPLETION: Statement = {
-  name: 'move_contents',
+  name: 'update_node_task_completion',
   text: `
   UPDATE case_node_tasks AS stored
   SET completed_at = moved.completed_at
@@ -73,22 +73,27 @@ export const NOTIFICATION = {
   rewrites_past: 'boolean',
 } as const;
 
-/** The parameters of `WRITE_BATCH`: the columns of rows of these, one after the other. */
+/** The row types of `WRITE_BATCH`. Its parameters are their columns, one after the other. */
 const BATCH: readonly Columns[] = [WORKFLOW, NODE_TASK, NEW_CASE, EXISTING_CASE, CASE_NODE_TASK, NOTIFICATION];
 
-/** The parameter after them: how many erasures the writer knows. */
-const KNOWN_ERASURES = BATCH.flatMap((columns) => Object.keys(columns)).length + 1;
+/** The last parameter: the newest erasure that the writer has loaded. */
+const LAST_ERASURE = BATCH.flatMap((columns) => Object.keys(columns)).length + 1;
 
-/** `unnest(…) AS name (…)` over the parameters that hold rows of one of `BATCH`. */
+/** `unnest(…) AS name (…)` over the parameters that hold rows of one type of `BATCH`. */
 function rows(columns: Columns, name: string): string {
   const before = BATCH.slice(0, BATCH.indexOf(columns)).flatMap((each) => Object.keys(each)).length;
   const parameters = Object.values(columns).map((type, index) => `$${before + index + 1}::${type}[]`);
   return `unnest(${parameters.join(', ')}) AS ${name} (${list(columns)})`;
 }
 
-/** Fails the statement with AR001 where an erasure was decided that the writer does not know. Asked once, by pk_erasures. */
-function erasuresAreKnown(parameter: number): string {
+/** Fails the statement with AR001 if an erasure exists that the writer has not loaded. Evaluated once, by pk_erasures. */
+function erasuresAreLoaded(parameter: number): string {
   return `assert_erasures_known($${parameter}::bigint, (SELECT max(number) FROM erasures))`;
+}
+
+/** True if a stored label was not refreshed during the minute before a delivery. */
+function isDue(stored: string, delivery: string): string {
+  return `${stored}.named_at < ${delivery}.named_at - interval '1 minute'`;
 }
 
 function list(columns: Columns, prefix = ''): string {
@@ -98,29 +103,28 @@ function list(columns: Columns, prefix = ''): string {
 }
 
 /**
- * Parameters: workflow ids, case ids, callee numbers. In key order, so that two writers never wait for each other in a ring.
- * A case that another transaction holds is passed over rather than waited for: its neighbours must not wait with it.
+ * Parameters: workflow ids, case ids, callee numbers. Locks in key order, so that two writers cannot deadlock. Skips a case
+ * that another transaction has locked: the rest of the batch must not wait for it.
  */
 export const LOCK_CASES: Statement = {
   name: 'lock_cases',
   text: `
   SELECT ${list(NEW_CASE, 'stored.')}
-  FROM unnest($1::text[], $2::text[], $3::text[]) AS asked (workflow_id, case_id, callee_number)
+  FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (workflow_id, case_id, callee_number)
   JOIN cases stored USING (workflow_id, case_id, callee_number)
   ORDER BY stored.workflow_id, stored.case_id, stored.callee_number
   FOR UPDATE OF stored SKIP LOCKED`,
 };
 
 /**
- * Writes a batch, but for the new cases that turn out to be known, with what belongs to them: the ids of those are returned
- * as `lost`. Another transaction made them first, which is asked for rather than run into: PostgreSQL logs a violated constraint
- * with the number in it. Run by itself the statement is a transaction of its own.
+ * Writes a batch. A new case that another transaction has inserted first is conflicting: the statement returns its id, and
+ * writes none of its rows. ON CONFLICT finds it, because PostgreSQL logs a violated constraint with the number in it.
  *
- * Nothing is written where an erasure is not known to the writer (erasures.ts).
+ * Fails if an erasure exists that the writer has not loaded (erasure-filter.ts). Outside of a transaction block the
+ * statement is a transaction of its own.
  *
- * Workflows and node tasks are named by every notification: where nothing about them changes they are neither written
- * nor locked. Where a name differs, the newer delivery wins; workflows in which that happened are returned as `renamed`,
- * with the transaction that did it.
+ * All cases of a workflow share the rows of its labels. An unchanged label neither writes nor locks its row if the row was
+ * refreshed within a minute before the delivery. The newer delivery wins (docs/decisions/0017-labels.md).
  */
 export const WRITE_BATCH: Statement = {
   name: 'write_batch',
@@ -128,63 +132,62 @@ export const WRITE_BATCH: Statement = {
   WITH new_cases AS (
     INSERT INTO cases (${list(NEW_CASE)})
     SELECT *
-    FROM ${rows(NEW_CASE, 'made')}
+    FROM ${rows(NEW_CASE, 'new_case')}
     ORDER BY ${list(IDENTITY)}
     ON CONFLICT ON CONSTRAINT uq_cases_identity DO NOTHING
     RETURNING id
   ),
-  lost AS (
-    SELECT id FROM ${rows(NEW_CASE, 'made')} WHERE id NOT IN (SELECT id FROM new_cases)
+  conflicting AS (
+    SELECT id FROM ${rows(NEW_CASE, 'new_case')} WHERE id NOT IN (SELECT id FROM new_cases)
   ),
-  known_cases AS (
+  existing_cases AS (
     UPDATE cases AS stored
-    SET (${list(STATE)}) = (${list(STATE, 'now_known.')})
-    FROM ${rows(EXISTING_CASE, 'now_known')}
-    WHERE stored.id = now_known.id
+    SET (${list(STATE)}) = (${list(STATE, 'updated.')})
+    FROM ${rows(EXISTING_CASE, 'updated')}
+    WHERE stored.id = updated.id
   ),
-  contents AS (
+  node_tasks_of_cases AS (
     INSERT INTO case_node_tasks (${list(CASE_NODE_TASK)})
     SELECT *
-    FROM ${rows(CASE_NODE_TASK, 'content')}
-    WHERE case_ref NOT IN (SELECT id FROM lost)
+    FROM ${rows(CASE_NODE_TASK, 'case_node_task')}
+    WHERE case_ref NOT IN (SELECT id FROM conflicting)
   ),
   deliveries AS (
     INSERT INTO notifications (${list(NOTIFICATION)}, position)
     SELECT *, pg_current_xact_id()::text::bigint + (SELECT ahead_by FROM feed_clock)
     FROM ${rows(NOTIFICATION, 'delivery')}
-    WHERE case_ref NOT IN (SELECT id FROM lost) AND ${erasuresAreKnown(KNOWN_ERASURES)}
+    WHERE case_ref NOT IN (SELECT id FROM conflicting) AND ${erasuresAreLoaded(LAST_ERASURE)}
   ),
-  named_workflows AS (
+  workflow_labels AS (
     INSERT INTO workflows AS stored (${list(WORKFLOW)})
     SELECT *
-    FROM ${rows(WORKFLOW, 'named')}
+    FROM ${rows(WORKFLOW, 'label')}
     WHERE NOT EXISTS (
       SELECT FROM workflows same
-      WHERE (same.workflow_id, same.workflow_name) = (named.workflow_id, named.workflow_name))
+      WHERE (same.workflow_id, same.workflow_name) = (label.workflow_id, label.workflow_name)
+        AND NOT ${isDue('same', 'label')})
     ORDER BY workflow_id
     ON CONFLICT (workflow_id) DO UPDATE
     SET (workflow_name, named_at, named_by) = (excluded.workflow_name, excluded.named_at, excluded.named_by)
     WHERE (stored.named_at, stored.named_by) < (excluded.named_at, excluded.named_by)
-    RETURNING workflow_id, xmax <> 0 AS is_renamed
+      AND (stored.workflow_name <> excluded.workflow_name OR ${isDue('stored', 'excluded')})
   ),
-  named_node_tasks AS (
+  node_task_labels AS (
     INSERT INTO node_tasks AS stored (${list(NODE_TASK)})
     SELECT *
-    FROM ${rows(NODE_TASK, 'named')}
+    FROM ${rows(NODE_TASK, 'label')}
     WHERE NOT EXISTS (
       SELECT FROM node_tasks same
-      WHERE (same.workflow_id, same.nodetask_id) = (named.workflow_id, named.nodetask_id)
-        AND (same.nodetask_name, same.node_type) = (named.nodetask_name, named.node_type))
+      WHERE (same.workflow_id, same.nodetask_id) = (label.workflow_id, label.nodetask_id)
+        AND (same.nodetask_name, same.node_type) = (label.nodetask_name, label.node_type)
+        AND NOT ${isDue('same', 'label')})
     ORDER BY workflow_id, nodetask_id
     ON CONFLICT (workflow_id, nodetask_id) DO UPDATE
     SET (nodetask_name, node_type, named_at, named_by)
       = (excluded.nodetask_name, excluded.node_type, excluded.named_at, excluded.named_by)
     WHERE (stored.named_at, stored.named_by) < (excluded.named_at, excluded.named_by)
-    RETURNING workflow_id, xmax <> 0 AS is_renamed
+      AND ((stored.nodetask_name, stored.node_type) <> (excluded.nodetask_name, excluded.node_type)
+        OR ${isDue('stored', 'excluded')})
   )
-  SELECT id AS lost, NULL AS renamed, NULL AS transaction FROM lost
-  UNION ALL
-  SELECT DISTINCT NULL::uuid, workflow_id, pg_current_xact_id()::text
-  FROM (SELECT * FROM named_workflows UNION ALL SELECT * FROM named_node_tasks) named
-  WHERE is_renamed`,
+  SELECT id AS conflicting FROM conflicting`,
 };

@@ -1,10 +1,4 @@
-import type {
-  CaseNodeTaskEntity,
-  NodeTaskEntity,
-  NotificationEntity,
-  Verdict,
-  WorkflowEntity,
-} from '../../database/entities.js';
+import type { CaseNodeTaskEntity, NotificationEntity, Verdict } from '../../database/entities.js';
 import { encodeColumns } from '../../database/binary-arrays.js';
 import type { Connection } from '../../database/connection.js';
 import type { Batch } from './fold.js';
@@ -20,76 +14,33 @@ import {
 } from './batch.sql.js';
 
 /**
- * What became of a notification: its verdict; `known` if an earlier attempt to write it had succeeded after all; `erased` if
- * its person was erased after it had been received.
+ * Result of writing a notification: its verdict; `known` if an earlier attempt stored it; `erased` if an erasure of its
+ * person came after its receipt.
  */
 export type Outcome = Verdict | 'known' | 'erased';
 export type Outcomes = ReadonlyMap<Notification, Outcome>;
 
-/** Names of workflows and node tasks, each as its newest delivery has it. */
-export interface NameRows {
-  readonly workflows: readonly WorkflowEntity[];
-  readonly nodeTasks: readonly NodeTaskEntity[];
-}
-
-/** A transaction gave a workflow, or node tasks in it, other names than they had. */
-export interface Renaming {
-  readonly workflowId: string;
-  readonly transaction: string;
-  /** The oldest delivery that a new name may come from. */
-  readonly since: Naming;
-}
-
-export type Naming = Pick<WorkflowEntity, 'named_at' | 'named_by'>;
-
-export interface Written {
-  /** Not of those whose new case was known after all. */
-  readonly outcomes: Outcomes;
-  readonly renamings: readonly Renaming[];
-}
-
 /**
- * Writes what the fold has made of a batch, and the names in it.
+ * Writes what the fold emits for a batch, in one statement.
  *
- * @param knownErasures those that the batch has been rid of
+ * @param lastErasureNumber the newest erasure that the batch was filtered by
+ * @returns no outcome for a notification whose new case exists already
  */
-export async function writeBatch(
-  connection: Connection,
-  batch: Batch,
-  names: NameRows,
-  knownErasures: number,
-): Promise<Written> {
-  type Row = { lost: string | null; renamed: string | null; transaction: string | null };
-  const rows = await connection.query<Row>(WRITE_BATCH, [...encodeBatch(batch, names), knownErasures]);
+export async function writeBatch(connection: Connection, batch: Batch, lastErasureNumber: number): Promise<Outcomes> {
+  const rows = await connection.query<{ conflicting: string }>(WRITE_BATCH, [...encodeBatch(batch), lastErasureNumber]);
+  const conflicting = new Set(rows.map((row) => row.conflicting));
   const outcomes = new Map<Notification, Outcome>(batch.alreadyStored.map((notification) => [notification, 'known']));
-  const lost = new Set(rows.map((row) => row.lost));
   for (const { notification, case_ref, verdict } of batch.notifications) {
-    if (!lost.has(case_ref)) outcomes.set(notification, verdict);
+    if (!conflicting.has(case_ref)) outcomes.set(notification, verdict);
   }
-  const renamings = rows.flatMap(({ renamed: workflowId, transaction }) =>
-    workflowId !== null && transaction !== null
-      ? [{ workflowId, transaction, since: oldestIn(names, workflowId) }]
-      : [],
-  );
-  return { outcomes, renamings };
+  return outcomes;
 }
 
-function oldestIn({ workflows, nodeTasks }: NameRows, workflowId: string): Naming {
-  const namings: Naming[] = [...workflows, ...nodeTasks].filter(({ workflow_id }) => workflow_id === workflowId);
-  return namings.reduce(olderOf);
-}
-
-/** Deliveries of the same millisecond are ordered by id. */
-export function olderOf(one: Naming, other: Naming): Naming {
-  const ms = one.named_at.getTime() - other.named_at.getTime();
-  return ms < 0 || (ms === 0 && one.named_by < other.named_by) ? one : other;
-}
-
-/** In the order of the parameters of `WRITE_BATCH`, but for the last one. */
-function encodeBatch(batch: Batch, { workflows, nodeTasks }: NameRows): Buffer[] {
+/** Encodes all parameters of `WRITE_BATCH` but the last one, in their order. */
+function encodeBatch(batch: Batch): Buffer[] {
   return [
-    ...encodeColumns(workflows, WORKFLOW),
-    ...encodeColumns(nodeTasks, NODE_TASK),
+    ...encodeColumns(batch.labels.workflows, WORKFLOW),
+    ...encodeColumns(batch.labels.nodeTasks, NODE_TASK),
     ...encodeColumns(batch.newCases, NEW_CASE),
     ...encodeColumns(batch.existingCases, EXISTING_CASE),
     ...encodeColumns(batch.replacedNodeTasks.flatMap(toCaseNodeTasks), CASE_NODE_TASK),

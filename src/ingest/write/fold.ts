@@ -2,8 +2,9 @@ import { newId } from '../../database/ids.js';
 import type { CaseEntity, Verdict } from '../../database/entities.js';
 import type { Notification } from '../notification/notification.js';
 import type { Completion } from '../notification/workflow-list-completion.js';
+import { collectLabels, type Labels } from './labels.js';
 
-/** A delivery as far as its place among the others of its case goes. */
+/** The fields of a delivery that determine its position in the history of its case. */
 export interface DeliveryKey {
   readonly id: string;
   readonly receivedAt: Date;
@@ -14,38 +15,38 @@ interface FoldedDelivery {
   readonly notification: Notification;
   readonly case_ref: string;
   readonly verdict: Verdict;
-  /** Came out of order, and still changed the completion or the revision of its case. */
+  /** True if the delivery is late and still changed the completion or the revision of its case. */
   readonly rewritesPast: boolean;
 }
 
-/** What a batch of notifications makes of the tables. */
+/** The rows that a batch of notifications creates and changes. */
 export interface Batch {
   readonly notifications: readonly FoldedDelivery[];
   readonly newCases: readonly CaseEntity[];
   readonly existingCases: readonly CaseEntity[];
-  /** Cases whose node tasks are to be written; a known case's former ones give way. */
+  /** Cases whose node tasks are written. Those of an existing case replace the stored ones. */
   readonly replacedNodeTasks: readonly { readonly state: CaseEntity; readonly completion: Completion }[];
-  /** Known cases whose node tasks stay, but were completed earlier than was known. */
+  /** Existing cases whose node tasks stay, with an earlier time of completion. */
   readonly movedCompletions: readonly CaseEntity[];
-  /** Deliveries that are stored already: an earlier attempt had been committed after all. They change nothing. */
+  /** Deliveries that an earlier attempt has stored. They change nothing. */
   readonly alreadyStored: readonly Notification[];
+  readonly labels: Labels;
 }
 
 interface Fold {
   readonly state: CaseEntity;
-  /** As stored; none for a new case. */
+  /** The stored state; undefined for a new case. */
   readonly before: CaseEntity | undefined;
-  /** All deliveries of the case, loaded only where one of them comes out of order. */
+  /** All stored deliveries of the case. Loaded only if the batch has a late delivery of the case. */
   readonly history: DeliveryKey[] | undefined;
   content: Completion | undefined;
 }
 
 /**
- * Applies notifications to the cases as they are stored, and says what is to be written. Pure but for the ids that new
- * cases get, and indifferent to how notifications are grouped into batches: the outcome depends on the set of deliveries
- * alone.
+ * Applies notifications to the stored cases, and returns the rows to write. The result depends on the set of deliveries
+ * alone, not on their order or their grouping into batches. The function is pure, except for the ids of new cases.
  *
- * @param stored the cases of these notifications that exist, locked
+ * @param stored the existing cases of these notifications, locked
  * @param histories all deliveries of each case for which `comesOutOfOrder` is true, in order of receipt
  */
 export function fold(
@@ -63,23 +64,24 @@ export function fold(
       content: undefined,
     });
   }
-  const judged: FoldedDelivery[] = [];
+  const folded: FoldedDelivery[] = [];
   const alreadyStored: Notification[] = [];
   for (const notification of inOrderOfReceipt(notifications)) {
     const identity = identityOf(notification.completion);
     const entry = folds.get(identity);
     if (!entry) {
-      const made = startCase(notification);
-      folds.set(identity, made);
-      judged.push({ notification, case_ref: made.state.id, verdict: 'first', rewritesPast: false });
+      const started = startCase(notification);
+      folds.set(identity, started);
+      folded.push({ notification, case_ref: started.state.id, verdict: 'first', rewritesPast: false });
     } else if (isStored(entry, notification)) alreadyStored.push(notification);
-    else judged.push({ notification, case_ref: entry.state.id, ...applyDelivery(entry, notification) });
+    else folded.push({ notification, case_ref: entry.state.id, ...applyDelivery(entry, notification) });
   }
   const all = [...folds.values()];
   const changed = all.filter(({ state, before }) => state.notification_count !== before?.notification_count);
   return {
-    notifications: judged,
+    notifications: folded,
     alreadyStored,
+    labels: collectLabels(folded.map(({ notification }) => notification)),
     newCases: all.filter(({ before }) => !before).map(({ state }) => state),
     existingCases: changed.filter(({ before }) => before).map(({ state }) => state),
     replacedNodeTasks: all.flatMap(({ state, content }) => (content ? [{ state, completion: content }] : [])),
@@ -89,16 +91,17 @@ export function fold(
   };
 }
 
-/** True if a delivery is not newer than the one that a stored case's content comes from. */
-export function comesOutOfOrder(delivered: Pick<DeliveryKey, 'id' | 'receivedAt'>, state: CaseEntity): boolean {
-  return compareReceipt(delivered, { id: state.current_notification_id, receivedAt: state.last_notified_at }) <= 0;
+/** True if a delivery is not newer than the delivery with the current content of its case. */
+export function comesOutOfOrder(delivery: Pick<DeliveryKey, 'id' | 'receivedAt'>, state: CaseEntity): boolean {
+  return compareReceipt(delivery, { id: state.current_notification_id, receivedAt: state.last_notified_at }) <= 0;
 }
 
-export function identityOf(of: Pick<CaseEntity, 'workflow_id' | 'case_id' | 'callee_number'>): string {
-  return JSON.stringify([of.workflow_id, of.case_id, of.callee_number]);
+/** The identity of a case as text, for maps. */
+export function identityOf(subject: Pick<CaseEntity, 'workflow_id' | 'case_id' | 'callee_number'>): string {
+  return JSON.stringify([subject.workflow_id, subject.case_id, subject.callee_number]);
 }
 
-/** The one order of deliveries: by receipt, then by id, as PostgreSQL orders them. */
+/** Sorts deliveries by receipt, then by id. PostgreSQL uses the same order. */
 export function inOrderOfReceipt<T extends Pick<DeliveryKey, 'id' | 'receivedAt'>>(deliveries: readonly T[]): T[] {
   return deliveries.toSorted(compareReceipt);
 }
@@ -120,9 +123,9 @@ function startCase(notification: Notification): Fold {
   return { state, before: undefined, history: undefined, content: completion };
 }
 
-/** A delivery that is stored is no newer than its case's newest, so the history is there to be looked at. */
+/** A stored delivery is not newer than the newest one of its case, so its history is loaded. */
 function isStored({ history }: Fold, { id }: Notification): boolean {
-  return history?.some((delivered) => delivered.id === id) ?? false;
+  return history?.some((delivery) => delivery.id === id) ?? false;
 }
 
 function applyDelivery(entry: Fold, notification: Notification): Pick<FoldedDelivery, 'verdict' | 'rewritesPast'> {
@@ -152,16 +155,16 @@ function applyDelivery(entry: Fold, notification: Notification): Pick<FoldedDeli
 }
 
 /**
- * Puts a delivery in its place among those of its case.
+ * Inserts a late delivery at its position in the history.
  *
- * @returns by how many the revisions change: the stretches of equal content in order of receipt
+ * @returns the change of the revision: the number of runs of equal content in order of receipt
  */
-function insertIntoHistory(history: DeliveryKey[], delivered: DeliveryKey): number {
-  const place = history.findLastIndex((other) => compareReceipt(other, delivered) < 0) + 1;
-  const before = history[place - 1];
-  const after = history[place];
-  history.splice(place, 0, delivered);
-  return differs(before, delivered) + (after ? differs(delivered, after) - differs(before, after) : 0);
+function insertIntoHistory(history: DeliveryKey[], delivery: DeliveryKey): number {
+  const index = history.findLastIndex((other) => compareReceipt(other, delivery) < 0) + 1;
+  const before = history[index - 1];
+  const after = history[index];
+  history.splice(index, 0, delivery);
+  return differs(before, delivery) + (after ? differs(delivery, after) - differs(before, after) : 0);
 }
 
 function differs(one: DeliveryKey | undefined, other: DeliveryKey): 0 | 1 {

@@ -1,59 +1,57 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import { describeError } from '../../database/errors.js';
+import { GroupCommit } from '../../database/group-commit.js';
 import { withTimeout } from '../../database/timeout.js';
 import { Problem } from '../../http/problem/problem.js';
 import { Metrics } from '../../metrics/metrics.js';
 import type { Outcome } from './batch.js';
 import type { Notification, Receipt } from '../notification/notification.js';
 import { QuarantineWriter } from '../quarantine/quarantine-writer.js';
-import { quarantineFullProblem, Rejection, databaseRejection } from '../notification/rejection.js';
+import { quarantineFullProblem, type Rejection, databaseRejection } from '../notification/rejection.js';
 import { Spool } from '../spool/spool.js';
 import { type WriteObserver, Writer } from './writer.js';
 
-/** Larger batches gain nothing, and make each of their notifications wait for more others. */
+/** Larger batches are no faster, and each of their notifications waits for more others. */
 const MAX_BATCH = 200;
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 
-/** A commit that takes longer is given to the spool: AI Rudder waits for us, and others queue behind. */
+/** A batch goes to the spool if its commit takes longer: the client waits, and other notifications queue up. */
 const COMMIT_LIMIT_MS = 700;
 
-/** Where another transaction holds a case, its notifications try again after about so long, until `COMMIT_LIMIT_MS`. */
+/** The average pause before a notification with a locked case is retried. It is spooled after `COMMIT_LIMIT_MS`. */
 const LOCKED_CASE_RETRY_MS = 10;
 
-/** How a notification was taken in: its verdict, once it is in PostgreSQL; `spooled` while it is on local disk. */
+/** How a notification was stored: its outcome in PostgreSQL, or `spooled` while it is on local disk. */
 export type Acceptance = Outcome | 'spooled';
 
 interface Entry {
   readonly notification: Notification;
   readonly addedAt: number;
-  readonly accept: (acceptance: Acceptance) => void;
+  readonly resolve: (result: Acceptance | Rejection) => void;
   readonly reject: (error: unknown) => void;
 }
 
 /**
- * Where notifications wait for their commit: the one stateful class on the way in.
+ * Makes notifications durable, in batches.
  *
- * **Group commit.** What arrives while a commit is under way travels together in the next one. A lone notification finds
- * none under way and waits for nothing; under load a batch costs PostgreSQL little more than one would. The trade is
- * that a notification may wait for one commit that it is not part of.
+ * - *Direct*: batches go to PostgreSQL. A batch that fails, or takes longer than `COMMIT_LIMIT_MS`, starts *spooling*.
+ * - *Spooling*: batches go to the spool. The drainer ends it by `resume` once PostgreSQL accepts a write.
+ * - *Closed*: `add` fails. `close` returns once every notification is settled.
  *
- * **Two states.** *Direct*: batches go to PostgreSQL. *Spooling*: since a batch failed because PostgreSQL was away, or took
- * longer than `COMMIT_LIMIT_MS`, batches go to the spool, until the `Drainer` has found that PostgreSQL takes them again.
- *
- * **What a caller may rely on.** `add` returns once the notification is durable: committed in PostgreSQL, or fsynced in
- * the spool. It throws a Refusal if PostgreSQL will never take it, and a Problem `service_unavailable` if neither took
- * it; then nothing was promised. A commit that was given up may still happen, and the spool holds the same notification
- * then: the writer makes one row of the two. Every notification is settled, also at the end (`close`).
+ * `add` returns once the notification is durable: committed in PostgreSQL, or synced in the spool. It returns a Rejection if
+ * PostgreSQL rejects the content. It throws if neither PostgreSQL nor the spool accepts the notification. A commit may
+ * succeed after its timeout, while the spool has the same notification: the writer stores it once.
  */
 @Injectable()
 export class NotificationBuffer {
   readonly #logger = new Logger('Buffer');
-  readonly #waiting: Entry[] = [];
-  #becameIdle: (() => void) | undefined;
-  #isCommitting = false;
-  #awaitingRetry = 0;
-  #isFlushScheduled = false;
+  readonly #queue = new GroupCommit<Entry>(async (entries) => this.commit(entries), {
+    count: MAX_BATCH,
+    bytes: MAX_BATCH_BYTES,
+    bytesOf: ({ notification }) => notification.body.length,
+  });
+  readonly #retries = new Set<Promise<void>>();
   #isClosed = false;
   #spoolingSince: Date | undefined;
 
@@ -72,103 +70,71 @@ export class NotificationBuffer {
     return this.#spoolingSince !== undefined;
   }
 
-  /** @throws Refusal; Problem `service_unavailable` */
-  async add(notification: Notification): Promise<Acceptance> {
-    if (this.#isClosed) throw new Problem('service_unavailable', 'The service is being stopped.');
-    return new Promise((accept, reject) => {
-      this.#waiting.push({ notification, addedAt: performance.now(), accept, reject });
-      this.scheduleFlush();
+  /** @throws Problem `service_unavailable` if the buffer is closed; SpoolError if the spool does not accept it either */
+  async add(notification: Notification): Promise<Acceptance | Rejection> {
+    if (this.#isClosed) throw new Problem('service_unavailable', 'The service is shutting down.');
+    return new Promise((resolve, reject) => {
+      this.#queue.add({ notification, addedAt: performance.now(), resolve, reject });
     });
   }
 
   /**
-   * Keeps a refused body: in quarantine, or in the spool on its way there.
+   * Stores a rejected body in the quarantine, or in the spool, from where the drainer moves it to the quarantine.
    *
-   * @returns the id under which it is kept
-   * @throws Problem `quarantine_full`; SpoolError if neither takes it. Then the sender must not be told that it was refused
+   * @returns the id of the body in the quarantine
+   * @throws Problem `quarantine_full`; SpoolError if neither accepts it. The response must then not be the rejection
    */
-  async storeRejected(receipt: Receipt, refusal: Rejection): Promise<string> {
+  async storeRejected(receipt: Receipt, rejection: Rejection): Promise<string> {
     if (!this.isSpooling) {
       try {
-        return await this.quarantine.keep(receipt, refusal);
+        return await this.quarantine.keep(receipt, rejection);
       } catch (error) {
         if (error instanceof Problem) throw error;
-        // That this took long says nothing about PostgreSQL, and valid ones will tell.
+        // Does not start spooling: only a failed batch of valid notifications does.
       }
     }
-    // What goes to the spool is brought to the quarantine whether there is room or not: so not where there was none.
-    if (!this.quarantine.hasRoomFor(refusal.body)) throw quarantineFullProblem();
-    const { body, reason, message, errors } = refusal;
-    await this.spool.append([{ receipt, body, refusal: { reason, message, errors } }]);
+    // The drainer moves spooled bodies to the quarantine without a check of its limits, so check them here.
+    if (!this.quarantine.hasRoomFor(rejection.body)) throw quarantineFullProblem();
+    const { body, reason, message, errors } = rejection;
+    await this.spool.append([{ receipt, body, rejection: { reason, message, errors } }]);
     return receipt.id;
   }
 
-  /** The drainer has found that PostgreSQL takes notifications again. */
+  /** Ends *spooling*. The drainer calls it after a successful write. */
   resume(): void {
     if (!this.#spoolingSince) return;
     const seconds = (Date.now() - this.#spoolingSince.getTime()) / 1000;
     this.#spoolingSince = undefined;
-    this.#logger.log('PostgreSQL takes notifications again', { seconds, spooled: this.spool.report.notifications });
+    const { notifications: spooled } = this.spool.report;
+    this.#logger.log('PostgreSQL recovered, writing directly', { seconds, spooled });
   }
 
-  /** Takes no more, and returns once everything taken is settled. */
+  /** Accepts no more notifications, and returns once all accepted ones are settled. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    if (this.isIdle) return;
-    await new Promise<void>((resolve) => (this.#becameIdle = resolve));
-  }
-
-  private get isIdle(): boolean {
-    return this.#waiting.length === 0 && !this.#isCommitting && this.#awaitingRetry === 0;
-  }
-
-  /** All that came in with the same turn of the event loop travel together. */
-  private scheduleFlush(): void {
-    if (this.#isFlushScheduled) return;
-    this.#isFlushScheduled = true;
-    setImmediate(() => {
-      this.#isFlushScheduled = false;
-      this.flush();
-    });
-  }
-
-  private flush(): void {
-    if (this.#isCommitting) return;
-    if (this.#waiting.length > 0) {
-      this.#isCommitting = true;
-      void this.commit(this.takeBatch()).finally(() => {
-        this.#isCommitting = false;
-        this.flush();
-      });
-    } else if (this.isIdle) this.#becameIdle?.();
-  }
-
-  private takeBatch(): Entry[] {
-    let bytes = 0;
-    const end = this.#waiting.findIndex(({ notification }, index) => {
-      bytes += notification.body.length;
-      return index === MAX_BATCH || (index > 0 && bytes > MAX_BATCH_BYTES);
-    });
-    return this.#waiting.splice(0, end === -1 ? this.#waiting.length : end);
+    do {
+      await Promise.all(this.#retries);
+      await this.#queue.close();
+    } while (this.#retries.size > 0);
   }
 
   private async commit(entries: readonly Entry[]): Promise<void> {
-    const beganAt = performance.now();
+    const startedAt = performance.now();
     const unsettled = new Map(entries.map((entry) => [entry.notification, entry]));
     try {
       if (!this.isSpooling)
-        await withTimeout(COMMIT_LIMIT_MS, this.writer.write([...unsettled.keys()], this.settle(unsettled)));
+        await withTimeout(COMMIT_LIMIT_MS, this.writer.write([...unsettled.keys()], this.observe(unsettled)));
     } catch (error) {
       this.beginSpooling(error);
     }
     const rest = [...unsettled.values()];
-    unsettled.clear(); // a commit that comes late after all finds nobody to tell
+    unsettled.clear(); // ignore the results of a commit that succeeds after its timeout
     await this.toSpool(rest);
     this.metrics.commitSize.observe(entries.length);
-    this.metrics.commitDuration.observe((performance.now() - beganAt) / 1000);
+    this.metrics.commitDuration.observe((performance.now() - startedAt) / 1000);
   }
 
-  private settle(unsettled: Map<Notification, Entry>): WriteObserver {
+  private observe(unsettled: Map<Notification, Entry>): WriteObserver {
     const take = (notification: Notification): Entry | undefined => {
       const entry = unsettled.get(notification);
       unsettled.delete(notification);
@@ -176,33 +142,33 @@ export class NotificationBuffer {
     };
     return {
       onCommitted: (outcomes) => {
-        for (const [notification, outcome] of outcomes) take(notification)?.accept(outcome);
+        for (const [notification, outcome] of outcomes) take(notification)?.resolve(outcome);
       },
       onCaseLocked: (notification) => {
         const entry = take(notification);
         if (entry) this.retryLater(entry);
       },
-      onRejected: (notification, error) => take(notification)?.reject(databaseRejection(notification.body, error)),
+      onRejected: (notification, error) => take(notification)?.resolve(databaseRejection(notification.body, error)),
     };
   }
 
-  /** Whoever holds the case has some time to let go; a notification that waits for it keeps no other from its commit. */
+  /** Retries after a pause, because another transaction has locked the case. Other notifications commit meanwhile. */
   private retryLater(entry: Entry): void {
-    this.#awaitingRetry += 1;
-    const isTimeUp = performance.now() - entry.addedAt > COMMIT_LIMIT_MS;
-    const pause = isTimeUp ? this.toSpool([entry]) : sleep(LOCKED_CASE_RETRY_MS * (0.5 + Math.random()));
-    void pause.finally(() => {
-      this.#awaitingRetry -= 1;
-      if (!isTimeUp) this.#waiting.push(entry);
-      this.flush();
-    });
+    const retry = this.retry(entry).finally(() => this.#retries.delete(retry));
+    this.#retries.add(retry);
+  }
+
+  private async retry(entry: Entry): Promise<void> {
+    if (performance.now() - entry.addedAt > COMMIT_LIMIT_MS) return this.toSpool([entry]);
+    await sleep(LOCKED_CASE_RETRY_MS * (0.5 + Math.random()));
+    this.#queue.add(entry);
   }
 
   private async toSpool(entries: readonly Entry[]): Promise<void> {
     if (entries.length === 0) return;
     try {
       await this.spool.append(entries.map(({ notification }) => ({ receipt: notification, body: notification.body })));
-      for (const { accept } of entries) accept('spooled');
+      for (const { resolve } of entries) resolve('spooled');
     } catch (error) {
       for (const { reject } of entries) reject(error);
     }
@@ -211,6 +177,6 @@ export class NotificationBuffer {
   private beginSpooling(error: unknown): void {
     if (this.#spoolingSince) return;
     this.#spoolingSince = new Date();
-    this.#logger.error('PostgreSQL does not take notifications: they go to the spool', { error: describeError(error) });
+    this.#logger.error('PostgreSQL unavailable or slow, spooling to disk', { error: describeError(error) });
   }
 }

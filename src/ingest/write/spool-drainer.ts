@@ -5,7 +5,7 @@ import { canWrite } from '../../database/write-probe.js';
 import { describeError, isDatabaseUnavailable, isPossiblyDataError } from '../../database/errors.js';
 import { withTimeout } from '../../database/timeout.js';
 import { NotificationBuffer } from './notification-buffer.js';
-import { judgeAgain, type Notification, type Receipt } from '../notification/notification.js';
+import { type Notification, parseNotification, type Receipt } from '../notification/notification.js';
 import { QuarantineWriter } from '../quarantine/quarantine-writer.js';
 import { Rejection, databaseRejection } from '../notification/rejection.js';
 import type { Spooled } from '../spool/spool-reader.js';
@@ -14,19 +14,23 @@ import { type WriteObserver, Writer } from './writer.js';
 
 const MAX_BATCH = 500;
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
-const LOOK_INTERVAL_MS = 100;
+const POLL_INTERVAL_MS = 100;
 const MAX_PAUSE_MS = 1_000;
 
-/** At the end PostgreSQL gets that long for the batch under way: one that hangs must not hold up the end. */
-const END_LIMIT_MS = 1_000;
+/** At a shutdown the batch in progress gets this long: a PostgreSQL that hangs must not delay the shutdown. */
+const STOP_LIMIT_MS = 1_000;
 
 /**
- * Brings the spool to PostgreSQL, oldest first, while new notifications take the direct way. Nobody waits for it, so it waits
- * for PostgreSQL as long as the connection allows: one that is slow must not keep the spool from shrinking. What is drained stays in the
- * spool until it is committed: a process killed between the two drains it again, which changes nothing.
+ * Moves the spool to PostgreSQL, oldest first. New notifications do not wait for it.
  *
- * A batch that fails, although PostgreSQL is there, is tried again by halves; what fails alone is passed over, stays in
- * the spool and is tried again after the others. So nothing in the spool can hold up the rest of it.
+ * - *Draining*: while the spool has records, batch follows batch. No client waits for them, so only the limits of the
+ *   connection apply, and a slow PostgreSQL does not keep the spool from shrinking.
+ * - *Idle*: the spool is empty. The drainer polls it, compacts it, and ends *spooling* of the buffer once PostgreSQL accepts
+ *   a write.
+ * - *Failing*: after a failed batch the drainer pauses. If a record may be the cause, it retries with half of the batch. A
+ *   record that fails alone is skipped, and retried after the others, so it holds up no other record.
+ *
+ * A record stays in the spool until its commit. If the process is killed in between, the next drain changes nothing.
  */
 @Injectable()
 export class SpoolDrainer {
@@ -49,38 +53,38 @@ export class SpoolDrainer {
     this.#running = this.run();
   }
 
-  /** Returns when the batch under way is done or given up; what is left stays in the spool for the next start. */
+  /** Returns when the batch in progress is done or given up. The rest stays in the spool for the next start. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await withTimeout(END_LIMIT_MS, this.#running).catch(() => undefined);
+    await withTimeout(STOP_LIMIT_MS, this.#running).catch(() => undefined);
   }
 
   private async run(): Promise<void> {
-    let pauseMs = LOOK_INTERVAL_MS;
+    let pauseMs = POLL_INTERVAL_MS;
     while (!this.#stopping.signal.aborted) {
-      const isMoving = await this.step();
-      if (isMoving) pauseMs = LOOK_INTERVAL_MS;
+      const hasDrained = await this.step();
+      if (hasDrained) pauseMs = POLL_INTERVAL_MS;
       else {
         await this.spool.compactIfIdle();
         await sleep(pauseMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
-        pauseMs = this.buffer.isSpooling ? Math.min(pauseMs * 2, MAX_PAUSE_MS) : LOOK_INTERVAL_MS;
+        pauseMs = this.buffer.isSpooling ? Math.min(pauseMs * 2, MAX_PAUSE_MS) : POLL_INTERVAL_MS;
       }
     }
   }
 
-  /** @returns whether it is worth going on at once */
+  /** @returns true if the next step should follow without a pause */
   private async step(): Promise<boolean> {
-    let found: Spooled[] = [];
+    let batch: Spooled[] = [];
     try {
-      found = this.spool.oldest({ count: this.#batchSize, bytes: MAX_BATCH_BYTES }, this.#skippedKey);
-      if (found.length === 0) return await this.onSpoolEmpty();
-      await this.drain(found);
+      batch = this.spool.oldest({ count: this.#batchSize, bytes: MAX_BATCH_BYTES }, this.#skippedKey);
+      if (batch.length === 0) return await this.onSpoolEmpty();
+      await this.drain(batch);
       this.#batchSize = Math.min(this.#batchSize * 2, MAX_BATCH);
       this.#lastFault = '';
       return true;
     } catch (error) {
       this.logFault(error);
-      if (isPossiblyDataError(error)) this.narrowDown(found);
+      if (isPossiblyDataError(error)) this.narrowDown(batch);
       return false;
     }
   }
@@ -88,55 +92,56 @@ export class SpoolDrainer {
   private async onSpoolEmpty(): Promise<boolean> {
     this.#skippedKey = undefined;
     await this.spool.recover();
-    // With nothing in the spool only a try can tell: at worst the next notifications come back into it.
+    // An empty spool gives no batch to try, so probe PostgreSQL. If the probe is wrong, the next batch is spooled again.
     if (this.buffer.isSpooling && (await canWrite(this.dataSource))) this.buffer.resume();
     return false;
   }
 
-  private narrowDown(found: readonly Spooled[]): void {
-    this.#batchSize = Math.max(1, Math.floor(found.length / 2));
-    if (found.length === 1) this.#skippedKey = found[0]?.key;
+  private narrowDown(batch: readonly Spooled[]): void {
+    this.#batchSize = Math.max(1, Math.floor(batch.length / 2));
+    if (batch.length === 1) this.#skippedKey = batch[0]?.key;
   }
 
-  /** Once for each kind of trouble: it may last. That PostgreSQL is away was told when it began. */
+  /** Logs each kind of fault once until a batch succeeds. The buffer and the spool log their own faults. */
   private logFault(error: unknown): void {
     const description = describeError(error);
     const fault = description.code ?? description.name;
     if (fault !== this.#lastFault && !isDatabaseUnavailable(error) && !(error instanceof SpoolError)) {
-      this.#logger.error('notifications stay in the spool for now', { error: description });
+      this.#logger.error('draining the spool failed, will retry', { error: description });
     }
     this.#lastFault = fault;
   }
 
-  private async drain(found: readonly Spooled[]): Promise<void> {
+  private async drain(batch: readonly Spooled[]): Promise<void> {
     const keys = new Map<Notification, Buffer>();
-    const refusals: { key: Buffer; receipt: Receipt; refusal: Rejection }[] = [];
+    const rejections: { key: Buffer; receipt: Receipt; rejection: Rejection }[] = [];
     const done: Buffer[] = [];
-    for (const { key, record } of found) {
-      const judged = judgeSpooled(record);
-      if (judged instanceof Rejection) refusals.push({ key, receipt: record.receipt, refusal: judged });
-      else keys.set(judged, key);
+    for (const { key, record } of batch) {
+      const parsed = parseRecord(record);
+      if (parsed instanceof Rejection) rejections.push({ key, receipt: record.receipt, rejection: parsed });
+      else keys.set(parsed, key);
     }
     const keyOf = (notification: Notification): Buffer => keys.get(notification) as Buffer;
-    const report: WriteObserver = {
+    const observer: WriteObserver = {
       onCaseLocked: (notification) => (this.#skippedKey = keyOf(notification)),
       onCommitted: (outcomes) => done.push(...[...outcomes.keys()].map(keyOf)),
       onRejected: (receipt, error) => {
-        refusals.push({ key: keyOf(receipt), receipt, refusal: databaseRejection(receipt.body, error) });
+        rejections.push({ key: keyOf(receipt), receipt, rejection: databaseRejection(receipt.body, error) });
       },
     };
     try {
-      await this.writer.write([...keys.keys()], report);
-      this.buffer.resume(); // before the spool is touched again: that may have troubles of its own
+      await this.writer.write([...keys.keys()], observer);
+      this.buffer.resume(); // PostgreSQL accepts writes, even if the spool fails next
     } finally {
       await this.spool.remove(done);
-      await this.quarantine.keepAcknowledged(refusals);
-      await this.spool.remove(refusals.map(({ key }) => key));
+      await this.quarantine.keepAcknowledged(rejections);
+      await this.spool.remove(rejections.map(({ key }) => key));
     }
   }
 }
 
-/** Of what was accepted the bytes alone count. */
-function judgeSpooled({ receipt, body, refusal }: Spooled['record']): Notification | Rejection {
-  return refusal ? new Rejection(refusal.reason, refusal.message, body, refusal.errors) : judgeAgain(receipt, body);
+/** Parses an accepted body again, by the current rules. A rejected body keeps its rejection. */
+function parseRecord({ receipt, body, rejection }: Spooled['record']): Notification | Rejection {
+  if (!rejection) return parseNotification(receipt, body);
+  return new Rejection(rejection.reason, rejection.message, body, rejection.errors);
 }

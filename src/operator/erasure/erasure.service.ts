@@ -9,7 +9,7 @@ import { FIRST_ID, newId } from '../../database/ids.js';
 import { Problem } from '../../http/problem/problem.js';
 import { ErasureFilter } from '../../ingest/erasure/erasure-filter.js';
 import { containsSubject, type Subject } from '../../ingest/erasure/body-search.js';
-import { judgeAgain } from '../../ingest/notification/notification.js';
+import { parseNotification } from '../../ingest/notification/notification.js';
 import { LOCK_USAGE } from '../../ingest/quarantine/quarantine.sql.js';
 import { Rejection } from '../../ingest/notification/rejection.js';
 import type { Spooled } from '../../ingest/spool/spool-reader.js';
@@ -111,7 +111,7 @@ export class ErasureService {
   }
 
   private isErased({ receipt, body }: Spooled['record']): boolean {
-    const parsed = judgeAgain(receipt, body);
+    const parsed = parseNotification(receipt, body);
     return parsed instanceof Rejection
       ? this.erasures.matchesBody(receipt.receivedAt, body)
       : this.erasures.matches(parsed);

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { QuarantinedNotificationEntity } from '../../database/entities.js';
 import type { Outcome } from '../../ingest/write/batch.js';
-import { judgeAgain, type Kind, type Notification } from '../../ingest/notification/notification.js';
+import { type Kind, type Notification, parseNotification } from '../../ingest/notification/notification.js';
 import { LOCK_USAGE } from '../../ingest/quarantine/quarantine.sql.js';
 import { Rejection, databaseRejection } from '../../ingest/notification/rejection.js';
 import { errorsOf, keyOf } from '../../ingest/quarantine/quarantined-body.js';
@@ -103,7 +103,7 @@ export class ReplayService {
     const rejected = new Map<string, Rejection>();
     const valid: Notification[] = [];
     for (const { id, kind, first_received_at: receivedAt, body } of rows) {
-      const parsed = judgeAgain({ id, kind: kind as Kind, receivedAt }, body);
+      const parsed = parseNotification({ id, kind: kind as Kind, receivedAt }, body);
       if (parsed instanceof Rejection) rejected.set(id, parsed);
       else valid.push(parsed);
     }
