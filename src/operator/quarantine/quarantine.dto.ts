@@ -1,44 +1,18 @@
 import { ApiProperty, ApiPropertyOptional, IntersectionType } from '@nestjs/swagger';
-import { Transform } from 'class-transformer';
-import { IsIn, IsOptional, IsString } from 'class-validator';
+import { IsIn, IsOptional } from 'class-validator';
 import type { Disclosure } from '../../access/disclosure/disclosure.js';
 import { BodyResponse } from '../../access/disclosure/raw-body.dto.js';
 import type { QuarantinedNotificationEntity } from '../../database/entities.js';
-import { IsStorableText } from '../../database/storable-text.js';
 import type { FieldError } from '../../http/problem/problem.js';
 import { FieldErrorSchema } from '../../http/problem/problem.openapi.js';
 import { PageOf, PageQuery } from '../../http/rest/page.js';
-import { plusFromSpace } from '../../http/rest/plus-sign.js';
+import { CaseIdFilter } from '../../http/rest/case-id-filter.dto.js';
 import { IsTime } from '../../http/rest/time.js';
 import { type Kind, KINDS } from '../../ingest/notification/notification.js';
 import { REJECTION_REASONS, type RejectionReason } from '../../ingest/notification/rejection.js';
 
-const once = { message: 'must be given once' };
-
 /** A filter of quarantined bodies: all conditions must hold. Ids match if they could be read from the body. */
-export class QuarantineFilter {
-  @ApiPropertyOptional({ description: 'Only bodies of this workflow, for example `707c2a72791f4fcd9890120ccfe52983`.' })
-  @IsOptional()
-  @IsString(once)
-  @IsStorableText()
-  workflow_id?: string;
-
-  @ApiPropertyOptional({ description: "The customer's own id, an exact match, for example `test-caseid11`." })
-  @IsOptional()
-  @IsString(once)
-  @IsStorableText()
-  case_id?: string;
-
-  @ApiPropertyOptional({
-    description:
-      'The full number as the provider sent it, for example `+62123456`. The plus sign may also be written `%2B`.',
-  })
-  @IsOptional()
-  @Transform(plusFromSpace)
-  @IsString(once)
-  @IsStorableText()
-  callee_number?: string;
-
+export class QuarantineFilter extends CaseIdFilter {
   @ApiPropertyOptional({ enum: REJECTION_REASONS, description: 'Only bodies rejected for this reason.' })
   @IsOptional()
   @IsIn(REJECTION_REASONS, { message: `must be one of ${REJECTION_REASONS.join(', ')}` })

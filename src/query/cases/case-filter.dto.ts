@@ -3,35 +3,11 @@ import { Transform } from 'class-transformer';
 import { IsBoolean, IsIn, IsOptional, IsString } from 'class-validator';
 import { IsStorableText } from '../../database/storable-text.js';
 import { PageQuery } from '../../http/rest/page.js';
-import { plusFromSpace } from '../../http/rest/plus-sign.js';
+import { CaseIdFilter, once } from '../../http/rest/case-id-filter.dto.js';
 import { IsTime } from '../../http/rest/time.js';
 
-const once = { message: 'must be given once' };
-
 /** A filter of cases: all conditions must hold, and those on node tasks for the same node task. */
-export class CaseFilter {
-  @ApiPropertyOptional({ description: 'Only cases of this workflow, for example `707c2a72791f4fcd9890120ccfe52983`.' })
-  @IsOptional()
-  @IsString(once)
-  @IsStorableText()
-  workflow_id?: string;
-
-  @ApiPropertyOptional({ description: "The customer's own id, an exact match, for example `test-caseid11`." })
-  @IsOptional()
-  @IsString(once)
-  @IsStorableText()
-  case_id?: string;
-
-  @ApiPropertyOptional({
-    description:
-      'The full number as the provider sent it, for example `+62123456`. The plus sign may also be written `%2B`.',
-  })
-  @IsOptional()
-  @Transform(plusFromSpace)
-  @IsString(once)
-  @IsStorableText()
-  callee_number?: string;
-
+export class CaseFilter extends CaseIdFilter {
   @ApiPropertyOptional({ description: 'Only cases that went through a node task of this type, for example `call`.' })
   @IsOptional()
   @IsString(once)
