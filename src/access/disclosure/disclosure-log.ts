@@ -11,12 +11,12 @@ import { Problem } from '../../http/problem/problem.js';
 import { Disclosure } from './disclosure.js';
 import { RECORD } from './disclosure-log.sql.js';
 
-/** An answer waits no longer for its record. */
+/** The maximum time that a response waits for its record. */
 const LIMIT_MS = 5_000;
-/** What one request is shown within so long is one record: an export or a stream would else make one for each piece. */
+/** One record covers the disclosures of a request within this time, so an export or a stream does not write one per chunk. */
 const SPAN_MS = 60_000;
 
-/** Who is shown something, where. */
+/** The reader of a disclosure: API key, endpoint and request. */
 type DisclosureContext = Pick<RevealEntity, 'key_name' | 'endpoint' | 'request_id'>;
 
 interface Entry {
@@ -26,13 +26,14 @@ interface Entry {
 }
 
 /**
- * The record of who was shown whole numbers and raw bodies.
+ * Records each disclosure of unmasked numbers and raw bodies before the response leaves.
  *
- * **Group commit.** What is to be recorded while a statement is under way travels together in the next one: however many
- * read, this takes one connection, of the door's pool, where no number of slow reads can hold it up.
+ * - *Working*: `Disclosure.record` returns once PostgreSQL has the record. Concurrent records share one statement and one
+ *   connection of the ingest pool, because slow reads cannot block that pool.
+ * - *Failing*, from a failed or late write until the next successful one: `record` throws a Problem, and the response is
+ *   `503`. The log has one line at each change of the mode.
  *
- * **What a caller may rely on.** When a sight's `record` returns, PostgreSQL has the record; where it throws, it may or may
- * not. So there can be a record of what was not sent in the end, but nothing is sent without one.
+ * A caller may rely on one direction only: a response has a record. A record may exist without a response.
  */
 @Injectable()
 export class DisclosureLog {
@@ -42,13 +43,13 @@ export class DisclosureLog {
 
   constructor(@InjectDataSource() private readonly dataSource: DataSource) {}
 
-  /** A sight that sees all, on record. */
-  createDisclosure(viewer: DisclosureContext): Disclosure {
+  /** @returns a disclosure that unmasks everything and records it */
+  createDisclosure(context: DisclosureContext): Disclosure {
     let record: Pick<RevealEntity, 'id' | 'at'> | undefined;
-    return new Disclosure(async (shown) => {
+    return new Disclosure(async (count) => {
       const now = Date.now();
       if (!record || now - record.at.getTime() >= SPAN_MS) record = { id: newId(now), at: new Date(now) };
-      await this.add({ ...record, ...viewer, ...shown });
+      await this.add({ ...record, ...context, ...count });
     });
   }
 
@@ -57,11 +58,11 @@ export class DisclosureLog {
       const written = new Promise<void>((resolve, reject) => this.#queue.add({ reveal, resolve, reject }));
       await withTimeout(LIMIT_MS, written);
     } catch (error) {
-      if (!this.#isFailing) this.#logger.error('what is shown cannot be recorded', { error: describeError(error) });
+      if (!this.#isFailing) this.#logger.error('disclosure log write failed', { error: describeError(error) });
       this.#isFailing = true;
       throw new Problem(
         'service_unavailable',
-        'Whole numbers and bodies are shown only on record, and none can be kept.',
+        'Unmasked data cannot be returned because the disclosure log is unavailable.',
       );
     }
   }
@@ -78,12 +79,12 @@ export class DisclosureLog {
       return;
     }
     for (const { resolve } of entries) resolve();
-    if (this.#isFailing) this.#logger.log('what is shown can be recorded again');
+    if (this.#isFailing) this.#logger.log('disclosure log recovered');
     this.#isFailing = false;
   }
 }
 
-/** In the order of the statement's parameters. */
+/** The parameters of the statement, in its order. */
 function toColumns(reveals: readonly RevealEntity[]): unknown[] {
   return (['id', 'at', 'key_name', 'endpoint', 'request_id', 'numbers', 'bodies'] as const).map((name) =>
     reveals.map((reveal) => reveal[name]),
