@@ -1,4 +1,4 @@
-/** What can be wrong with a notification, and the answer that it must get. */
+/** Faults of a notification, and the answer that each must get. */
 export const FAULTS = {
   'cut-off JSON': { status: 400, code: 'not_json' },
   'missing field': { status: 400, code: 'invalid_fields' },
@@ -15,12 +15,12 @@ export interface Post {
   readonly fault?: Fault;
   readonly contentType: string;
   readonly body: string;
-  /** Which case of the simulation this is about, and which of its contents: equal for equal bodies. */
+  /** The case of the simulation and the version of its content: equal for equal bodies. */
   readonly caseOrdinal: number;
   readonly revision: number;
 }
 
-/** What the stream of posts depends on: equal mixtures make equal streams. */
+/** The parameters of the stream of posts: equal mixtures make equal streams. */
 export interface Mixture {
   readonly seed: number;
   readonly workflows: number;

@@ -183,8 +183,8 @@ export class NotificationEntity {
 }
 
 /**
- * One row: by how much positions in the change feed run ahead of the server's transaction ids. They do once the database
- * was restored from a dump into a server that counts from the beginning: what was given out stays behind what is new.
+ * One row: the offset between feed positions and the transaction ids of the server. A server that is restored from a dump
+ * counts transactions from the beginning, and the offset keeps its new positions after the old ones.
  */
 @Entity('feed_clock')
 @Check('ck_feed_clock_one', 'id = 1')
@@ -195,12 +195,12 @@ export class FeedClockEntity {
   @Column({ type: 'bigint' })
   ahead_by: string;
 
-  /** The server's system identifier: another one counts its transactions anew. */
+  /** The system identifier of the server. Another server has another transaction counter. */
   @Column({ type: 'text' })
   server: string;
 
-  /** Place of the last event that was removed for its age; before all events if none was. */
-  // As TypeORM reads the default back.
+  /** Position of the newest event that retention removed; before all events if there is none. */
+  // The default has the form in which TypeORM reads it back.
   @Column({ type: 'bigint', default: -1 })
   removed_position: string;
 
@@ -217,12 +217,12 @@ export interface Removed {
   spooled_notifications: number;
 }
 
-/** A person was erased. Who it was stands there as a keyed digest only. */
+/** An erasure of a person. The row has a keyed digest of the subject, not the subject. */
 @Entity('erasures')
 @Unique('uq_erasures_id', ['id'])
 @Check('ck_erasures_subject', `subject IN ('callee_number', 'case')`)
 export class ErasureEntity {
-  /** From 1, in the order in which they were committed. */
+  /** Counts from 1, in commit order. */
   @PrimaryColumn({ type: 'bigint', primaryKeyConstraintName: 'pk_erasures' })
   number: string;
 
@@ -230,11 +230,11 @@ export class ErasureEntity {
   @Column({ type: 'uuid' })
   id: string;
 
-  /** What was received up to then is removed, and not written again. */
+  /** Deliveries received up to this time are removed, and no writer stores them again. */
   @Column(time)
   erased_at: Date;
 
-  /** Of the API key. */
+  /** Name of the API key. */
   @Column({ type: 'text' })
   key_name: string;
 
@@ -244,12 +244,12 @@ export class ErasureEntity {
   @Column({ type: 'bytea' })
   subject_digest: Buffer;
 
-  /** Null while it is under way, and for ever if it was broken off: then it has to be asked for again. */
+  /** Null while the erasure runs. It stays null if the erasure is interrupted: the operator then repeats it. */
   @Column({ type: 'jsonb', nullable: true })
   removed: Removed | null;
 }
 
-/** One refused body. Equal bytes refused for the same reason are counted, not stored again. */
+/** A rejected body. Equal bytes with the same reason increase the count of one row. */
 @Entity('quarantined_notifications')
 @Unique('uq_quarantined_notifications_body', ['kind', 'reason', 'body_digest'])
 @Index('ix_quarantined_notifications_case', ['case_id'])
@@ -267,7 +267,7 @@ export class QuarantinedNotificationEntity {
   @Column({ type: 'text' })
   reason: string;
 
-  /** What was wrong where: `[{ path, message }]`; never a value of the body. */
+  /** Faults by their path in the body: `[{ path, message }]`. A message never repeats a value of the body. */
   @Column({ type: 'json' })
   errors: { path: string; message: string }[];
 
@@ -296,7 +296,7 @@ export class QuarantinedNotificationEntity {
   callee_number: string | null;
 }
 
-/** One row: how much the quarantine holds. Triggers count; who adds or removes locks it before any row of the quarantine. */
+/** One row: the usage of the quarantine. Triggers count, and writers lock it before any row of the quarantine. */
 @Entity('quarantine_usage')
 @Check('ck_quarantine_usage_one', 'id = 1')
 export class QuarantineUsageEntity {
@@ -306,20 +306,20 @@ export class QuarantineUsageEntity {
   @Column({ type: 'bigint' })
   rows: string;
 
-  /** Of the bodies. */
+  /** Total bytes of the bodies. */
   @Column({ type: 'bigint' })
   bytes: string;
 }
 
-/** What an operator can do with a refused body. */
+/** Actions of an operator that remove a body from the quarantine. */
 export const QUARANTINE_ACTIONS = ['replayed', 'discarded'] as const;
 export type QuarantineAction = (typeof QUARANTINE_ACTIONS)[number];
 
-/** A refused body was taken out of the quarantine, by whom and why. Nothing in it tells about whom the body was. */
+/** A record of an action that removed a body from the quarantine. It has no data of the person in the body. */
 @Entity('quarantine_actions')
 @Check('ck_quarantine_actions_action', `action IN ('replayed', 'discarded')`)
 export class QuarantineActionEntity {
-  /** UUIDv7 made with `acted_at`, so that the order of ids is the order of acts. */
+  /** UUIDv7 made with `acted_at`, so that the order of ids is the order of actions. */
   @PrimaryColumn({ type: 'uuid', primaryKeyConstraintName: 'pk_quarantine_actions' })
   id: string;
 
@@ -333,31 +333,31 @@ export class QuarantineActionEntity {
   @Column({ type: 'text' })
   action: QuarantineAction;
 
-  /** The refused body that was: now the id of a notification, if it was replayed. */
+  /** Id of the removed body. A replayed body is a notification with this id. */
   @Column({ type: 'uuid' })
   quarantined_id: string;
 
   @Column({ type: 'text' })
   kind: string;
 
-  /** Why the body had been refused. */
+  /** Reason of the rejection. */
   @Column({ type: 'text' })
   reason: string;
 
-  /** How many deliveries of these bytes were counted. */
+  /** Number of deliveries with these bytes. */
   @Column({ type: 'integer' })
   count: number;
 
-  /** What a replay came to: the notification's verdict; `known` if an earlier attempt had written it; `erased`. */
+  /** Result of a replay: a verdict, `known` if an earlier attempt already wrote the notification, or `erased`. */
   @Column({ type: 'text', nullable: true })
   verdict: Verdict | 'known' | 'erased' | null;
 
-  /** Why it was discarded, in the operator's words. */
+  /** The operator's reason for a discard. */
   @Column({ type: 'text', nullable: true })
   because: string | null;
 }
 
-/** What one request was shown of people within a minute: whole numbers and raw bodies. */
+/** Unmasked numbers and raw bodies that one request disclosed within a minute. */
 @Entity('reveals')
 @Index('ix_reveals_key', ['key_name', 'id'])
 export class RevealEntity {
@@ -368,15 +368,15 @@ export class RevealEntity {
   @Column(time)
   at: Date;
 
-  /** The API key's name: an entry of API_KEYS, never its secret. */
+  /** Name of the API key in API_KEYS, never its secret. */
   @Column(opaqueText)
   key_name: string;
 
-  /** `GET /v1/cases/{id}`: never the path itself. */
+  /** The route, such as `GET /v1/cases/{id}`, because the path itself contains ids. */
   @Column({ type: 'text' })
   endpoint: string;
 
-  /** The answer's X-Request-Id. */
+  /** X-Request-Id of the response. */
   @Column({ type: 'uuid' })
   request_id: string;
 

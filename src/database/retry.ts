@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describeError, isRetryable } from './errors.js';
 import type { Metrics } from '../metrics/metrics.js';
 
-/** So many deadlocks or broken connections in a row have a lasting cause. */
+/** More consecutive deadlocks or broken connections have a lasting cause. */
 const MAX_FAILURES = 5;
 const MAX_PAUSE_MS = 20;
 

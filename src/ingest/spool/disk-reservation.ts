@@ -8,7 +8,7 @@ export const CHUNK_BYTES = 256 * 1024;
 /**
  * Reserves disk space for the data file of a volume before LMDB needs it. LMDB must never write to a full disk: lmdb 3.5.6
  * reports it as ENOMEM (`last_error` in `mdb_page_flush`), and a write to a mapped page without disk space kills the process.
- * So this class extends the file, and a full disk is an ordinary error here.
+ * This class therefore extends the file, and a full disk is an ordinary error here.
  *
  * It only appends, so processes that share a spool cannot overwrite each other's pages.
  */
