@@ -52,8 +52,8 @@ test('what arrives while a commit is under way travels together in the next one'
 });
 
 test('a commit may take 700 ms: then its notification is acknowledged by the spool, while PostgreSQL is still at it', async () => {
-  await service.post(notification({ case_id: 'warm' }));
   stopTimers();
+  await service.complete(notification({ case_id: 'warm' }));
   await other.query(`LOCK TABLE cases IN SHARE MODE`);
   let isAnswered = false;
   const answer = service.post(notification({ case_id: 'takes long' })).finally(() => (isAnswered = true));
