@@ -18,7 +18,8 @@ const UNLIMITED: BatchLimits<unknown> = { count: Infinity, bytes: Infinity, byte
  * is not part of.
  */
 export class GroupCommit<Item> {
-  readonly #waiting = new Set<Item>();
+  /** An array, because a Set that every item enters and leaves causes most of the work of the garbage collector. */
+  readonly #waiting: Item[] = [];
   #isScheduled = false;
   #isCommitting = false;
   #onIdle: (() => void)[] = [];
@@ -30,11 +31,11 @@ export class GroupCommit<Item> {
   ) {}
 
   get isIdle(): boolean {
-    return this.#waiting.size === 0 && !this.#isCommitting;
+    return this.#waiting.length === 0 && !this.#isCommitting;
   }
 
   add(item: Item): void {
-    this.#waiting.add(item);
+    this.#waiting.push(item);
     if (this.#isScheduled) return;
     this.#isScheduled = true;
     setImmediate(() => {
@@ -45,7 +46,8 @@ export class GroupCommit<Item> {
 
   /** Removes an item that is not in flight yet. */
   remove(item: Item): void {
-    this.#waiting.delete(item);
+    const index = this.#waiting.indexOf(item);
+    if (index !== -1) this.#waiting.splice(index, 1);
   }
 
   /** Returns once the queue is idle. The caller adds no more items. */
@@ -55,7 +57,7 @@ export class GroupCommit<Item> {
 
   private flush(): void {
     if (this.#isCommitting) return;
-    if (this.#waiting.size > 0) {
+    if (this.#waiting.length > 0) {
       this.#isCommitting = true;
       void this.commit(this.takeBatch()).finally(() => {
         this.#isCommitting = false;
@@ -65,14 +67,11 @@ export class GroupCommit<Item> {
   }
 
   private takeBatch(): Item[] {
-    const batch: Item[] = [];
     let bytes = 0;
-    for (const item of this.#waiting) {
+    const end = this.#waiting.findIndex((item, index) => {
       bytes += this.limits.bytesOf(item);
-      if (batch.length === this.limits.count || (batch.length > 0 && bytes > this.limits.bytes)) break;
-      batch.push(item);
-      this.#waiting.delete(item);
-    }
-    return batch;
+      return index === this.limits.count || (index > 0 && bytes > this.limits.bytes);
+    });
+    return this.#waiting.splice(0, end === -1 ? this.#waiting.length : end);
   }
 }
