@@ -26,7 +26,7 @@ test("the README's example is the provider's", () => {
   expect(JSON.parse(sent)).toEqual(PROVIDER_EXAMPLE);
 });
 
-test('every endpoint of the document is in the README', async () => {
+test('every endpoint of the document is in docs/api.md', async () => {
   const api = await readFile('docs/api.md', 'utf8'); // the README links to it
   const { paths } = JSON.parse(await readFile('openapi.json', 'utf8')) as { paths: object };
   for (const path of Object.keys(paths)) {

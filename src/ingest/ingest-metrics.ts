@@ -25,16 +25,15 @@ export class IngestMetrics {
     private readonly quarantine: QuarantineUsage,
     { registry }: Metrics,
   ) {
-    const gauges = STATUS_GAUGES.map(([name, help, read]) => ({
-      gauge: new Gauge({ name: `airudder_${name}`, help, registers: [registry], collect: () => collect(name) }),
-      read,
-    }));
     /** The first gauge sets all of them, so that they describe one moment. */
-    const collect = (name: string): void => {
-      if (name !== STATUS_GAUGES[0]?.[0]) return;
+    const setAll = (): void => {
       const report = this.status.read();
-      for (const { gauge, read } of gauges) gauge.set(Number(read(report)));
+      for (const [index, gauge] of gauges.entries()) gauge.set(Number(STATUS_GAUGES[index]?.[2](report)));
     };
+    const gauges = STATUS_GAUGES.map(([name, help], index) => {
+      const collect = index === 0 ? { collect: setAll } : {};
+      return new Gauge({ name: `airudder_${name}`, help, registers: [registry], ...collect });
+    });
     const addQuarantineGauge = (name: string, help: string, read: () => Promise<number>): void => {
       const gauge: Gauge = new Gauge({
         name: `airudder_quarantine_${name}`,
